@@ -1,0 +1,97 @@
+#include "index_map.h"
+
+#include "base/memory.h"
+
+#define LINK_REMOVED (1ull << 32)
+
+static uint32_t link_index(uint64_t link) { return (uint32_t)link; }
+
+static uint64_t link_after(uint64_t old, uint32_t index) {
+    return ((old >> 33) + 1) << 33 | index;
+}
+
+static struct index_node *node_at(const struct index_map *map, uint32_t index) {
+    return (struct index_node *)slab_at(map->slab, index);
+}
+
+int index_map_create(struct index_map *map, const weir_allocator *allocator, const struct slab *slab,
+                     uint32_t objects) {
+    uint32_t buckets = 64;
+    while (buckets < objects) buckets *= 2;
+    map->slab = slab;
+    map->mask = buckets - 1;
+    map->heads = (atomic_u64 *)memory_take(allocator, sizeof(atomic_u64) * buckets, CACHE_LINE);
+    if (map->heads == NULL) return WEIR_NO_MEMORY;
+    for (uint32_t i = 0; i < buckets; i++) u64_store_relaxed(&map->heads[i], SLAB_NONE);
+    return WEIR_OK;
+}
+
+void index_map_destroy(struct index_map *map, const weir_allocator *allocator) {
+    memory_give(allocator, map->heads, sizeof(atomic_u64) * ((size_t)map->mask + 1), CACHE_LINE);
+}
+
+/* One pass over a list from `head`. Takes out removed nodes on the way. *head_word is the head as this pass left it:
+ * as long as the head still holds it, nothing was added since. Returns false when somebody else's change got in. */
+static bool walk_once(struct index_map *map, atomic_u64 *head, uint64_t hash, index_match match, void *context,
+                      uint64_t *head_word, uint32_t *found) {
+    atomic_u64 *from = head;
+    uint64_t word = u64_load_acquire(head); /* M2 */
+    *head_word = word;
+    while (link_index(word) != SLAB_NONE) {
+        struct index_node *node = node_at(map, link_index(word));
+        uint64_t next = u64_load_acquire(&node->link); /* M2 */
+        if (u64_load_acquire(from) != word) return false; /* `node` may be in another list by now */
+        if (next & LINK_REMOVED) {
+            uint64_t around = link_after(word, link_index(next));
+            if (!u64_cas_acq_rel(from, &word, around)) return false;
+            if (from == head) *head_word = around;
+            word = around;
+            continue;
+        }
+        if (match != NULL && u64_load_relaxed(&node->hash) == hash && match(context, node)) {
+            *found = link_index(word);
+            return true;
+        }
+        from = &node->link;
+        word = next;
+    }
+    *found = SLAB_NONE;
+    return true;
+}
+
+static uint32_t walk(struct index_map *map, uint64_t hash, index_match match, void *context, uint64_t *head_word) {
+    uint32_t found;
+    while (!walk_once(map, &map->heads[hash & map->mask], hash, match, context, head_word, &found)) {
+    }
+    return found;
+}
+
+uint32_t index_map_find(struct index_map *map, uint64_t hash, index_match match, void *context) {
+    uint64_t head_word;
+    return walk(map, hash, match, context, &head_word);
+}
+
+uint32_t index_map_insert(struct index_map *map, uint32_t index, uint64_t hash, index_match match, void *context) {
+    struct index_node *node = node_at(map, index);
+    atomic_u64 *head = &map->heads[hash & map->mask];
+    u64_store_relaxed(&node->hash, hash); /* relaxed: M1 publishes it */
+    for (;;) {
+        uint64_t head_word;
+        uint32_t found = walk(map, hash, match, context, &head_word);
+        if (found != SLAB_NONE) return found;
+        /* The version goes on from the node's last use, so that no word of it ever comes back. */
+        u64_store_relaxed(&node->link, link_after(u64_load_relaxed(&node->link), link_index(head_word)));
+        if (u64_cas_acq_rel(head, &head_word, link_after(head_word, index))) return index; /* M1 */
+    }
+}
+
+bool index_map_remove(struct index_map *map, uint32_t index) {
+    struct index_node *node = node_at(map, index);
+    uint64_t link = u64_load_acquire(&node->link);
+    do {
+        if (link & LINK_REMOVED) return false;
+    } while (!u64_cas_acq_rel(&node->link, &link, link_after(link, link_index(link)) | LINK_REMOVED));
+    uint64_t head_word;
+    walk(map, u64_load_relaxed(&node->hash), NULL, NULL, &head_word); /* takes it out, unless somebody has */
+    return true;
+}
