@@ -148,6 +148,6 @@ void payloads_fill(struct payloads *payloads, unsigned writer) {
         uint64_t tail = ~head;
         memset(bytes, 'a' + (int)(number % 26), PAYLOAD_BYTES);
         memcpy(bytes, &head, sizeof head);
-        memcpy(bytes + PAYLOAD_BYTES - sizeof tail, &tail, sizeof tail);
+        memcpy(bytes + PAYLOAD_TAIL, &tail, sizeof tail);
     }
 }

@@ -42,6 +42,7 @@ double line_hop_ns(uint64_t rounds);
  * written before the clock starts: stamping each event just before it is copied would measure how the processor
  * forwards a narrow store to a wide load. */
 #define PAYLOAD_BYTES 100u
+#define PAYLOAD_TAIL  88u /* the last word that no 16-byte copy splits: a load across two stores would stall */
 #define PAYLOAD_CYCLE 64u
 
 struct payloads {
@@ -63,7 +64,7 @@ static inline bool payload_matches(const void *bytes, unsigned writer, uint64_t 
     uint64_t head;
     uint64_t tail;
     memcpy(&head, bytes, sizeof head);
-    memcpy(&tail, (const unsigned char *)bytes + PAYLOAD_BYTES - sizeof tail, sizeof tail);
+    memcpy(&tail, (const unsigned char *)bytes + PAYLOAD_TAIL, sizeof tail);
     return head == payload_stamp(writer, number) && tail == ~head;
 }
 

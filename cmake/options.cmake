@@ -11,7 +11,9 @@ if(WEIR_SANITIZE STREQUAL "address")
   target_compile_options(weir_options INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
   target_link_options(weir_options INTERFACE -fsanitize=address,undefined)
 elseif(WEIR_SANITIZE STREQUAL "thread")
-  target_compile_options(weir_options INTERFACE -fsanitize=thread -fno-omit-frame-pointer)
+  # gcc warns that it does not model fences; what they order here are relaxed atomics, which are no race either way.
+  target_compile_options(weir_options INTERFACE -fsanitize=thread -fno-omit-frame-pointer
+    $<$<C_COMPILER_ID:GNU>:-Wno-tsan>)
   target_link_options(weir_options INTERFACE -fsanitize=thread)
 elseif(WEIR_SANITIZE)
   message(FATAL_ERROR "WEIR_SANITIZE is '${WEIR_SANITIZE}': use address, thread or nothing")
@@ -23,6 +25,10 @@ if(CMAKE_BUILD_TYPE STREQUAL "Release" AND NOT WEIR_SANITIZE)
   check_ipo_supported(RESULT WEIR_LTO LANGUAGES C)
   if(WEIR_LTO)
     set(CMAKE_INTERPROCEDURAL_OPTIMIZATION ON)
+    # The installed archives must also link without it.
+    if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
+      set(CMAKE_C_COMPILE_OPTIONS_IPO -flto=auto -ffat-lto-objects)
+    endif()
   endif()
 endif()
 

@@ -177,6 +177,9 @@ WEIR_API int weir_engine_create(weir_engine **engine, const weir_config *config)
  * and given back every producer, outlet and poller; session references end here. */
 WEIR_API void weir_engine_destroy(weir_engine *engine);
 
+/* The configuration in force: every default resolved. Valid while the engine lives. Any thread; wait-free. */
+WEIR_API const weir_config *weir_engine_config(const weir_engine *engine);
+
 /* Reads the clock into the coarse time that stamps events and ages sessions, and returns it (monotonic ns).
  * Call it once per turn of a loop: events are stamped no finer than it is called. Any thread; wait-free. */
 WEIR_API uint64_t weir_engine_tick(weir_engine *engine);
@@ -253,6 +256,7 @@ typedef struct weir_session_info {
     uint64_t epoch;           /* identity of this life of the session */
     uint64_t oldest;          /* oldest sequence still kept; newest + 1 when none is */
     uint64_t newest;          /* newest sequence; first_sequence - 1 before the first publish */
+    uint64_t published;       /* events published in this life */
     uint32_t replay_capacity;
     uint32_t queue_depth;
     uint32_t subscribers;
@@ -338,8 +342,9 @@ typedef struct weir_subscription {
 
 /* Attaches a cursor to the session and places it: after last_id when that is inside the window, else where design 4
  * says, with WEIR_GAP and *gap telling what is gone. WEIR_OK and WEIR_GAP both mean attached.
+ * A session that has ended can be attached to as well: what it kept is read, and then WEIR_END.
  * `how` may be NULL. Any thread that holds the session, which must stay held until weir_unsubscribe; lock-free.
- * WEIR_SUBSCRIBERS_LIMIT, WEIR_BUSY (a second REFUSE subscriber), WEIR_CLOSED, WEIR_INVALID. */
+ * WEIR_SUBSCRIBERS_LIMIT, WEIR_BUSY (a second REFUSE subscriber), WEIR_INVALID. */
 WEIR_API int weir_subscribe(weir_session *session, const weir_subscription *how, weir_cursor *cursor,
                             weir_gap *gap);
 
@@ -365,6 +370,10 @@ typedef struct weir_event {
 WEIR_API int weir_read(weir_session *session, weir_cursor *cursor, void *buffer, size_t capacity,
                        weir_event *event, weir_gap *gap);
 
+/* Moves the cursor forward to `next`: its subscriber got the events before that by other means, such as bytes that
+ * were rendered once for many. Never moves it back. The cursor's thread; wait-free. */
+WEIR_API void weir_cursor_advance(weir_session *session, weir_cursor *cursor, uint64_t next);
+
 /* ---- Polling: which sessions have news ------------------------------------------------------------------------ */
 
 /* `wake` is called by a publishing thread when the poller sleeps; it must be callable from any thread at once and
@@ -389,6 +398,9 @@ WEIR_API int weir_outlet_open(weir_poller *poller, weir_session *session, void *
 
 /* Ends that. NULL does nothing. The poller's thread. */
 WEIR_API void weir_outlet_close(weir_outlet *outlet);
+
+/* The `user` of the poller's open outlet on the session, NULL when there is none. The poller's thread. */
+WEIR_API void *weir_outlet_user(const weir_poller *poller, const weir_session *session);
 
 /* Takes up to `capacity` outlets' `user` pointers that may have news, each once; returns how many. An outlet is
  * cleared before it is returned, so what is published while the caller reads it shows up again.

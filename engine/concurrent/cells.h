@@ -22,7 +22,6 @@
 /* References that name no cell: class 15. */
 #define CELL_EMPTY 0xF0000000u   /* nothing published in this slot yet */
 #define CELL_EVICTED 0xF0000001u /* published, and evicted before its slot came round again */
-#define CELL_END 0xF0000010u     /* the session ends here; the low bits are a weir_end_reason */
 
 typedef uint32_t cell_reference;
 

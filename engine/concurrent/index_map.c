@@ -71,17 +71,35 @@ uint32_t index_map_find(struct index_map *map, uint64_t hash, index_match match,
     return walk(map, hash, match, context, &head_word);
 }
 
-uint32_t index_map_insert(struct index_map *map, uint32_t index, uint64_t hash, index_match match, void *context) {
+void index_map_prepare(struct index_map *map, uint32_t index, uint64_t hash) {
     struct index_node *node = node_at(map, index);
+    u64_store_relaxed(&node->hash, hash); /* relaxed, both: M1 publishes them, or the object's own first reference */
+    /* The version goes on from the node's last use, so that no word of it ever comes back. */
+    u64_store_relaxed(&node->link, link_after(u64_load_relaxed(&node->link), SLAB_NONE));
+}
+
+/* Has the node's link lead to `next`, unless the node is removed. */
+static bool point_to(struct index_node *node, uint32_t next) {
+    uint64_t link = u64_load_acquire(&node->link);
+    do {
+        if (link & LINK_REMOVED) return false;
+    } while (!u64_cas_acq_rel(&node->link, &link, link_after(link, next)));
+    return true;
+}
+
+uint32_t index_map_insert(struct index_map *map, uint32_t index, index_match match, void *context) {
+    struct index_node *node = node_at(map, index);
+    uint64_t hash = u64_load_relaxed(&node->hash); /* relaxed: the caller prepared it */
     atomic_u64 *head = &map->heads[hash & map->mask];
-    u64_store_relaxed(&node->hash, hash); /* relaxed: M1 publishes it */
     for (;;) {
         uint64_t head_word;
         uint32_t found = walk(map, hash, match, context, &head_word);
         if (found != SLAB_NONE) return found;
-        /* The version goes on from the node's last use, so that no word of it ever comes back. */
-        u64_store_relaxed(&node->link, link_after(u64_load_relaxed(&node->link), link_index(head_word)));
-        if (u64_cas_acq_rel(head, &head_word, link_after(head_word, index))) return index; /* M1 */
+        if (!point_to(node, link_index(head_word))) return index;
+        if (!u64_cas_acq_rel(head, &head_word, link_after(head_word, index))) continue; /* M1 */
+        /* Removed between the two steps, when its remover found it in no list: then it leaves this one now. */
+        if (u64_load_acquire(&node->link) & LINK_REMOVED) walk(map, hash, NULL, NULL, &head_word);
+        return index;
     }
 }
 

@@ -40,10 +40,15 @@ void index_map_destroy(struct index_map *map, const weir_allocator *allocator);
 /* Index of the object with this hash that `match` accepts, or SLAB_NONE. */
 uint32_t index_map_find(struct index_map *map, uint64_t hash, index_match match, void *context);
 
-/* Adds the object `index`, unless there is one that `match` accepts: returns that one's index instead of `index`. */
-uint32_t index_map_insert(struct index_map *map, uint32_t index, uint64_t hash, index_match match, void *context);
+/* Begins a use of the object `index`, before anybody can take a reference to it. From here on a find can come upon it,
+ * inserted or not, if it stood on the object's last use; and whoever finds it may remove it. */
+void index_map_prepare(struct index_map *map, uint32_t index, uint64_t hash);
 
-/* Takes the object out. True for the one caller that did it; when it returns, no later find comes upon the object. */
+/* Adds the prepared object, unless there is one that `match` accepts: returns that one's index instead of `index`. An
+ * object that was removed before stays out. */
+uint32_t index_map_insert(struct index_map *map, uint32_t index, index_match match, void *context);
+
+/* Takes the object out, if it ever got in. True for the one caller that did it; when it returns, no later find comes upon the object. */
 bool index_map_remove(struct index_map *map, uint32_t index);
 
 #endif

@@ -11,7 +11,7 @@ int notify_create(struct notify *notify, const weir_allocator *allocator, uint32
     notify->summary_count = (notify->place_count / 64 + 63) / 64;
     notify->wake = wake;
     notify->context = context;
-    u64_store_relaxed(&notify->wakeups, 0);
+    notify->resume = 0;
     u64_store_relaxed(&notify->epoch, epoch);
     notify->leaves = (atomic_u64 *)memory_take(allocator, notify->place_count / 8, CACHE_LINE);
     notify->summary = (atomic_u64 *)memory_take(allocator, notify->summary_count * sizeof(atomic_u64), CACHE_LINE);
@@ -46,27 +46,68 @@ void notify_set(struct notify *notify, uint32_t place, uint64_t *woken) {
     WEIR_MARK(NOTIFY_WOKEN);
 }
 
-static uint32_t take_leaf(struct notify *notify, uint32_t leaf, uint32_t *places) {
+/* What one call has taken, and the room it has. */
+struct taking {
+    struct notify *notify;
+    uint32_t *places;
+    uint32_t count;
+    uint32_t capacity;
+};
+
+/* The bits of a leaf from bit `from` on that are wanted; the others are put back. */
+static bool take_leaf(struct taking *taking, uint32_t leaf, uint64_t wanted) {
+    struct notify *notify = taking->notify;
     uint64_t bits = u64_exchange_seq_cst(&notify->leaves[leaf], 0); /* W2 */
-    uint32_t count = 0;
-    for (; bits != 0; bits &= bits - 1) places[count++] = leaf * 64 + (uint32_t)__builtin_ctzll(bits);
-    return count;
+    uint64_t left = bits & ~wanted;
+    for (bits &= wanted; bits != 0 && taking->count < taking->capacity; bits &= bits - 1)
+        taking->places[taking->count++] = leaf * 64 + (uint32_t)__builtin_ctzll(bits);
+    if (bits != 0) notify->resume = leaf * 64 + (uint32_t)__builtin_ctzll(bits);
+    left |= bits;
+    if (left == 0) return bits == 0;
+    /* In a producer's order: the leaf, then the summary. */
+    u64_or_seq_cst(&notify->leaves[leaf], left);
+    u64_or_seq_cst(&notify->summary[leaf / 64], 1ull << (leaf & 63));
+    return bits == 0;
 }
 
-uint32_t notify_take(struct notify *notify, uint32_t *places, uint32_t capacity) {
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < notify->summary_count; i++) {
-        if (u64_load_seq_cst(&notify->summary[i]) == 0) continue;
-        uint64_t bits = u64_exchange_seq_cst(&notify->summary[i], 0); /* W3: before the leaves, or news is lost */
-        for (; bits != 0; bits &= bits - 1) {
-            if (capacity - count < 64) {
-                u64_or_seq_cst(&notify->summary[i], bits); /* no room for these: they wait for the next call */
-                return count;
-            }
-            count += take_leaf(notify, i * 64 + (uint32_t)__builtin_ctzll(bits), places + count);
+/* The leaves of one summary word that are in `wanted`; of the leaf of `edge`, only the places in edge_wanted. False when
+ * there is no more room. */
+static bool take_word(struct taking *taking, uint32_t word, uint64_t wanted, uint32_t edge, uint64_t edge_wanted) {
+    struct notify *notify = taking->notify;
+    if ((u64_load_seq_cst(&notify->summary[word]) & wanted) == 0) return true;
+    uint64_t bits = u64_exchange_seq_cst(&notify->summary[word], 0); /* W3: before the leaves, or news is lost */
+    uint64_t left = bits & ~wanted;
+    bool room = true;
+    for (bits &= wanted; bits != 0 && room; bits &= bits - 1) {
+        uint32_t leaf = word * 64 + (uint32_t)__builtin_ctzll(bits);
+        if (taking->count == taking->capacity) {
+            notify->resume = leaf * 64;
+            left |= bits;
+            room = false;
+        } else {
+            room = take_leaf(taking, leaf, leaf == edge ? edge_wanted : ~0ull);
+            if (!room) left |= bits & (bits - 1);
         }
     }
-    return count;
+    if (left != 0) u64_or_seq_cst(&notify->summary[word], left); /* they wait for the next word or call */
+    return room;
+}
+
+/* Once around, from the place where the last call stopped back to it. */
+uint32_t notify_take(struct notify *notify, uint32_t *places, uint32_t capacity) {
+    struct taking taking = {notify, places, 0, capacity};
+    uint32_t edge = notify->resume / 64;
+    uint64_t edge_wanted = ~0ull << (notify->resume & 63);
+    uint32_t first = edge / 64;
+    uint64_t first_wanted = ~0ull << (edge & 63);
+    if (capacity == 0 || !take_word(&taking, first, first_wanted, edge, edge_wanted)) return taking.count;
+    for (uint32_t i = 1; i < notify->summary_count; i++) {
+        uint32_t word = first + i < notify->summary_count ? first + i : first + i - notify->summary_count;
+        if (!take_word(&taking, word, ~0ull, edge, ~0ull)) return taking.count;
+    }
+    uint64_t behind = ~first_wanted | (~edge_wanted != 0 ? first_wanted & -first_wanted : 0);
+    if (behind != 0) take_word(&taking, first, behind, edge, ~edge_wanted);
+    return taking.count;
 }
 
 bool notify_sleep(struct notify *notify) {

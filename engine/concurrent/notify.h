@@ -25,6 +25,7 @@
 struct notify {
     uint32_t place_count;   /* multiple of 64 */
     uint32_t summary_count; /* words */
+    uint32_t resume;        /* the consumer's: the place where its next look begins */
     atomic_u64 *leaves;
     atomic_u64 *summary;
     void (*wake)(void *context);
@@ -33,6 +34,7 @@ struct notify {
     CACHE_ALIGNED atomic_u64 epoch;
 };
 
+/* `notify` is zeroed memory, or one that was destroyed. */
 int notify_create(struct notify *notify, const weir_allocator *allocator, uint32_t places, uint64_t epoch,
                   void (*wake)(void *context), void *context);
 void notify_destroy(struct notify *notify, const weir_allocator *allocator);
@@ -49,7 +51,8 @@ static inline bool notify_is_told(const struct notify *notify, uint32_t place) {
            (u64_load_seq_cst(&notify->epoch) & 1) == 0;                               /* W4 */
 }
 
-/* The consumer. Stores up to `capacity` (64 or more) places with news, cleared before they are returned. */
+/* The consumer. Stores up to `capacity` places with news, cleared before they are returned. When there are more, the
+ * next call begins behind the last one taken: places that always have news cannot starve the others. */
 uint32_t notify_take(struct notify *notify, uint32_t *places, uint32_t capacity);
 bool notify_sleep(struct notify *notify);
 void notify_awake(struct notify *notify);

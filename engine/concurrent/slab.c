@@ -111,7 +111,8 @@ static uint32_t pop_some(struct slab *slab, uint32_t *indices, uint32_t count) {
         uint32_t index = (uint32_t)head;
         while (found < count && index != SLAB_NONE) {
             indices[found++] = index;
-            index = u32_load_relaxed(link_of(slab, index)); /* relaxed: S2 ordered it, the version validates it */
+            /* The version validates it. Acquire, S2: a link of just now may lead to a chunk of just now. */
+            index = u32_load_acquire(link_of(slab, index));
         }
         if (found == 0) return 0;
         if (u64_cas_acq_rel(&slab->free_head, &head, next_head(head, index))) return found; /* failure: S2 */
@@ -125,9 +126,9 @@ int slab_take(struct slab *slab, uint32_t *indices, uint32_t count, uint32_t *ta
 
 void slab_give(struct slab *slab, const uint32_t *indices, uint32_t count) {
     if (count == 0) return;
-    for (uint32_t i = 0; i + 1 < count; i++) u32_store_relaxed(link_of(slab, indices[i]), indices[i + 1]);
-    uint64_t head = u64_load_relaxed(&slab->free_head); /* relaxed: only compared, S1 publishes our links */
+    for (uint32_t i = 0; i + 1 < count; i++) u32_store_release(link_of(slab, indices[i]), indices[i + 1]); /* S1 */
+    uint64_t head = u64_load_relaxed(&slab->free_head); /* relaxed: only compared */
     do {
-        u32_store_relaxed(link_of(slab, indices[count - 1]), (uint32_t)head);
+        u32_store_release(link_of(slab, indices[count - 1]), (uint32_t)head); /* S1 */
     } while (!u64_cas_acq_rel(&slab->free_head, &head, next_head(head, indices[0]))); /* S1 */
 }

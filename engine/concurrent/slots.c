@@ -2,7 +2,6 @@
 
 #include <ck_pr.h>
 
-#include "base/check.h"
 #include "base/mark.h"
 
 void slots_init(struct slots *slots, uint32_t log2, uint64_t first_sequence) {
@@ -10,15 +9,26 @@ void slots_init(struct slots *slots, uint32_t log2, uint64_t first_sequence) {
     slots->mask = (1u << log2) - 1;
     slots->first = first_sequence;
     for (uint64_t sequence = first_sequence; sequence < first_sequence + (1ull << log2); sequence++) {
-        uint64_t word = slot_word(slot_tag(slots, sequence) - 1, CELL_EMPTY);
+        uint64_t word = slot_word(slot_tag(slots, sequence) - SLOT_MARKS, CELL_EMPTY);
         u64_store_relaxed(&slots->words[sequence & slots->mask], word); /* relaxed: published with the pointer */
     }
+}
+
+COLD enum slot_state slot_state_rare(const struct slots *slots, uint64_t word, uint64_t sequence) {
+    uint32_t laps = slot_laps(slots, word, sequence);
+    bool end = slot_mark_is_end(slot_mark(word));
+    if (laps == SLOT_LAP_BEHIND) return end ? SLOT_THE_END : SLOT_AHEAD;
+    if (laps == 0 && end) return SLOT_THE_END;
+    /* An end stands one lap above the event whose cell it kept. */
+    if (laps == (end ? 1 : 0) && cell_is_cell((cell_reference)word)) return SLOT_EVENT;
+    return SLOT_PASSED;
 }
 
 /* Where to look next when `word` says that `sequence` is taken: behind the newest number that this place is known to
  * have held. Usually that is the next sequence; a stale hint is made good in a few leaps. */
 static uint64_t next_after(const struct slots *slots, uint64_t word, uint64_t sequence) {
-    uint32_t laps = (uint32_t)(word >> 32) - slot_tag(slots, sequence);
+    uint32_t laps = slot_laps(slots, word, sequence);
+    if (laps > 0 && slot_mark_is_end(slot_mark(word))) laps--; /* the end itself is not taken: it is the next free */
     return sequence + ((uint64_t)laps << slots->log2) + 1;
 }
 
@@ -31,10 +41,21 @@ uint64_t slots_next(const struct slots *slots, uint64_t from) {
     }
 }
 
+uint64_t slots_catch_up(const struct slots *slots, const struct cell_pool *pool, uint64_t from) {
+    uint64_t word = slots_load(slots, from);
+    uint32_t laps = slot_laps(slots, word, from);
+    if (LIKELY(laps == 0 || laps == SLOT_LAP_BEHIND) || !cell_is_cell((cell_reference)word)) return from;
+    uint64_t number = u64_load_relaxed(&cell_at(pool, (cell_reference)word)->sequence); /* relaxed: judged by R3 */
+    fence_acquire();                                                                    /* F2 */
+    if (u64_load_relaxed(&slots->words[from & slots->mask]) != word) return from;       /* R3 */
+    return number > from ? number : from;
+}
+
 static bool is_full(const atomic_u64 *consumed, uint32_t depth, uint64_t sequence) {
     if (LIKELY(consumed == NULL)) return false;
     uint64_t position = u64_load_acquire(consumed); /* partner: the consumer's release after its copy */
-    return position != UINT64_MAX && sequence - position >= depth;
+    /* Signed: when `sequence` was taken and consumed since it was looked at, the position is past it. */
+    return position != UINT64_MAX && (int64_t)(sequence - position) >= (int64_t)depth;
 }
 
 int slots_claim(struct slots *slots, cell_reference mine, struct cell *cell, const atomic_u64 *consumed,
@@ -49,9 +70,8 @@ int slots_claim(struct slots *slots, cell_reference mine, struct cell *cell, con
             at = next_after(slots, word, at);
             continue;
         }
-        WEIR_DCHECK((uint32_t)(word >> 32) == slot_tag(slots, at) - 1);
         if (is_full(consumed, depth, at)) return WEIR_FULL;
-        if (cell != NULL) u64_store_relaxed(&cell->sequence, at); /* relaxed: private until R2 */
+        u64_store_relaxed(&cell->sequence, at); /* relaxed: private until R2 */
         WEIR_MARK(PUBLISH_SLOT_FOUND);
         if (LIKELY(u64_cas_seq_cst(slot, &word, slot_word(slot_tag(slots, at), mine)))) { /* R2 */
             *sequence = at;
@@ -62,18 +82,48 @@ int slots_claim(struct slots *slots, cell_reference mine, struct cell *cell, con
     }
 }
 
-bool slots_claim_exactly(struct slots *slots, cell_reference mine, uint64_t sequence, uint64_t *replaced) {
-    atomic_u64 *slot = &slots->words[sequence & slots->mask];
-    uint64_t word = u64_load_acquire(slot);
+/* seq_cst, as R2: an end is news. The reference stays. */
+static bool put_end(struct slots *slots, uint64_t sequence, uint64_t word, uint32_t reason) {
+    uint64_t ended = slot_word(slot_tag(slots, sequence) + reason, (cell_reference)word);
+    return u64_cas_seq_cst(&slots->words[sequence & slots->mask], &word, ended);
+}
+
+bool slots_end(struct slots *slots, uint32_t reason, uint64_t from) {
+    for (;;) {
+        uint64_t at = slots_next(slots, from);
+        uint64_t word = slots_load(slots, at);
+        enum slot_state state = slot_state_of(slots, word, at);
+        if (state == SLOT_THE_END) return false;
+        if (state == SLOT_AHEAD && put_end(slots, at, word, reason)) return true;
+        from = at;
+    }
+}
+
+bool slots_mark_idle(struct slots *slots, uint64_t sequence) {
+    uint64_t word = slots_load(slots, sequence);
     if (slot_state_of(slots, word, sequence) != SLOT_AHEAD) return false;
-    *replaced = word;
-    return u64_cas_seq_cst(slot, &word, slot_word(slot_tag(slots, sequence), mine)); /* R2 */
+    uint64_t marked = slot_word(slot_tag(slots, sequence) - SLOT_MARKS + SLOT_IDLE, (cell_reference)word);
+    return u64_cas_seq_cst(&slots->words[sequence & slots->mask], &word, marked);
+}
+
+bool slots_end_idle(struct slots *slots, uint32_t reason, uint64_t sequence) {
+    uint64_t word = slots_load(slots, sequence);
+    if (slot_state_of(slots, word, sequence) != SLOT_AHEAD || slot_mark(word) != SLOT_IDLE) return false;
+    return put_end(slots, sequence, word, reason);
+}
+
+void slots_unmark(struct slots *slots, uint64_t sequence) {
+    uint64_t word = slots_load(slots, sequence);
+    if (slot_state_of(slots, word, sequence) != SLOT_AHEAD || slot_mark(word) != SLOT_IDLE) return;
+    uint64_t clear = slot_word(slot_tag(slots, sequence) - SLOT_MARKS, (cell_reference)word);
+    u64_cas_seq_cst(&slots->words[sequence & slots->mask], &word, clear);
 }
 
 bool slots_evict(struct slots *slots, uint64_t sequence, cell_reference *evicted) {
     atomic_u64 *slot = &slots->words[sequence & slots->mask];
     uint64_t word = u64_load_acquire(slot);
-    if (slot_state_of(slots, word, sequence) != SLOT_EVENT) return false;
+    /* Only a word without a mark: an end keeps its event for good. */
+    if ((uint32_t)(word >> 32) != slot_tag(slots, sequence) || !cell_is_cell((cell_reference)word)) return false;
     *evicted = (cell_reference)word;
     /* acq_rel: as R2 for whoever fills the cell next; no wake-up hangs on an eviction. */
     return u64_cas_acq_rel(slot, &word, slot_word(slot_tag(slots, sequence), CELL_EVICTED));

@@ -1,6 +1,6 @@
 /* Slots: the seqlock-protected replay ring with lock-free writers.
  *
- *   word = lap tag (32) | cell reference (32)      lap tag of sequence s = (s >> log2 ring) + 1, modulo 2^32
+ *   word = lap (29) | mark (3) | cell reference (32)      lap of sequence s = (s >> log2 ring) + 1, modulo 2^29
  *
  * One word per place. Its compare-and-swap from the previous lap's word to `this lap | my cell` takes the number and
  * publishes the event in one step: there is never a number taken and not yet published. The word is also the version
@@ -10,18 +10,24 @@
  * replaced, and passes a release fence in between. A reader that sees any such write passes an acquire fence after
  * its copy; the two fences synchronise, so its second load sees a word at least as new as the replacement.
  *
+ * The end of a session takes a sequence like an event does, but keeps the reference it finds: the oldest event stays
+ * readable. So a word at the lap of s with an end's mark says "s is the end", and also "s - ring is in this cell".
+ *
  *   pairing                                          without it
  *   R1 acquire: reader's first word load             the copy may predate the fill: stale payload
  *   R2 seq_cst: publishing compare-and-swap          R1's partner; and with W1-W4 (notify.h) a lost wake-up
  *   F1 release fence before the fill                 bytes of the next owner under an unchanged word: torn
  *   F2 acquire fence after the copy                  F1's partner
- *   R3 relaxed: reader's second word load            (must be there; F2 orders it)
+ *   R3 acquire: reader's second word load            F2 orders it. Acquire for the number, which is loaded last: an
+ *                                                     equal word of 2^29 laps later comes with a number of its own
  *   R4 acquire: producer's look at a word            publish returns before its predecessors are visible to it
  *   H1 release: hint store, H2 acquire: hint load    the same, for a producer that starts at the shared hint
  *
- * Lap tags are compared by signed difference. They wrap after 2^32 laps; the full number in the cell's header catches
- * a reader that slept so long, and a producer would have to be stopped for an exact multiple of them with the same
- * cell in the same slot to be fooled. Any thread; lock-free: a producer that loses goes on to the next slot. */
+ * Exactly one lap behind is "not published yet", and any other lap is "passed": whoever asks stands at or below the
+ * first free sequence. Laps wrap after 2^29. The full number in the cell's header catches a reader that slept so long,
+ * and tells a stale hint where to go on (slots_catch_up); a producer would have to be stopped between its look and its
+ * compare-and-swap for an exact multiple of them, with the same cell in the same slot, to be fooled. Any thread;
+ * lock-free: a producer that loses goes on to the next slot. */
 #ifndef WEIR_CONCURRENT_SLOTS_H
 #define WEIR_CONCURRENT_SLOTS_H
 
@@ -34,6 +40,11 @@ struct slots {
     uint64_t first; /* sequence of the first event */
     CACHE_ALIGNED atomic_u64 words[];
 };
+
+/* The mark of a word: 0, a weir_end_reason, or that somebody found the session idle and is about to end it. Idle words
+ * are of the lap before: a publish takes the place as if nothing stood there, and the end fails. */
+#define SLOT_MARKS  8u
+#define SLOT_IDLE   4u
 
 enum slot_state {
     SLOT_EVENT,   /* holds this sequence */
@@ -49,22 +60,35 @@ static inline size_t slots_size(uint32_t log2) {
 /* Sets every word to the lap before its first event. `slots` has room for slots_size(log2) bytes. */
 void slots_init(struct slots *slots, uint32_t log2, uint64_t first_sequence);
 
+/* Lap and mark 0, as they stand in the upper half of a word. */
 static inline uint32_t slot_tag(const struct slots *slots, uint64_t sequence) {
-    return (uint32_t)(sequence >> slots->log2) + 1;
+    return (uint32_t)(sequence >> slots->log2) * SLOT_MARKS + SLOT_MARKS;
 }
 
 static inline uint64_t slot_word(uint32_t tag, cell_reference reference) {
     return (uint64_t)tag << 32 | reference;
 }
 
+static inline uint32_t slot_mark(uint64_t word) { return (uint32_t)(word >> 32) % SLOT_MARKS; }
+
+static inline bool slot_mark_is_end(uint32_t mark) { return mark != 0 && mark != SLOT_IDLE; }
+
+/* Laps from that of `sequence` to that of `word`, modulo 2^29. */
+static inline uint32_t slot_laps(const struct slots *slots, uint64_t word, uint64_t sequence) {
+    return ((uint32_t)(word >> 32) - slot_tag(slots, sequence)) / SLOT_MARKS;
+}
+
+#define SLOT_LAP_BEHIND (UINT32_MAX / SLOT_MARKS)
+
+/* What a word of another lap, or with a mark, tells of `sequence`. */
+enum slot_state slot_state_rare(const struct slots *slots, uint64_t word, uint64_t sequence);
+
 /* What a word tells of `sequence`. */
 static inline enum slot_state slot_state_of(const struct slots *slots, uint64_t word, uint64_t sequence) {
-    int32_t laps = (int32_t)((uint32_t)(word >> 32) - slot_tag(slots, sequence));
-    cell_reference reference = (cell_reference)word;
-    if (laps < 0) return SLOT_AHEAD;
-    if (laps > 0) return SLOT_PASSED;
-    if (LIKELY(cell_is_cell(reference))) return SLOT_EVENT;
-    return reference == CELL_EVICTED ? SLOT_PASSED : SLOT_THE_END;
+    if (LIKELY((uint32_t)(word >> 32) == slot_tag(slots, sequence) && cell_is_cell((cell_reference)word)))
+        return SLOT_EVENT;
+    if (LIKELY((uint32_t)(word >> 32) == slot_tag(slots, sequence) - SLOT_MARKS)) return SLOT_AHEAD;
+    return slot_state_rare(slots, word, sequence);
 }
 
 /* seq_cst for the sake of notify.h (W4); acquire would do for the copy (R1). */
@@ -75,9 +99,12 @@ static inline uint64_t slots_load(const struct slots *slots, uint64_t sequence) 
 /* The first sequence from `from` on that is not published: walks over taken slots, and leaps where a lap is known. */
 uint64_t slots_next(const struct slots *slots, uint64_t from);
 
-/* Publishes `mine` (a filled cell, or a CELL_END reference with `cell` NULL) at the first free sequence from *sequence
- * on, which is stored there. The word it replaced is stored in *replaced.
- * With `consumed` (policy REFUSE) sequences stay below *consumed + depth.
+/* A better place to start than `from` when that is stale by a lap or more: behind the newest event in its slot, whose
+ * header has the full number. At or below the first free sequence, like `from`. */
+uint64_t slots_catch_up(const struct slots *slots, const struct cell_pool *pool, uint64_t from);
+
+/* Publishes `mine`, a filled cell, at the first free sequence from *sequence on, which is stored there. The word it
+ * replaced is stored in *replaced. With `consumed` (policy REFUSE) sequences stay below *consumed + depth.
  * WEIR_OK; WEIR_CLOSED when the end is found first; WEIR_FULL. */
 int slots_claim(struct slots *slots, cell_reference mine, struct cell *cell, const atomic_u64 *consumed,
                 uint32_t depth, uint64_t *sequence, uint64_t *replaced);
@@ -89,13 +116,20 @@ static inline bool slots_claim_expected(struct slots *slots, cell_reference mine
     atomic_u64 *slot = &slots->words[sequence & slots->mask];
     uint32_t tag = slot_tag(slots, sequence);
     *replaced = u64_load_acquire(slot); /* R4 */
-    if (UNLIKELY((uint32_t)(*replaced >> 32) != tag - 1)) return false;
+    if (UNLIKELY((uint32_t)(*replaced >> 32) != tag - SLOT_MARKS)) return false;
     u64_store_relaxed(&cell->sequence, sequence); /* relaxed: private until R2 */
     return LIKELY(u64_cas_seq_cst(slot, replaced, slot_word(tag, mine))); /* R2 */
 }
 
-/* One attempt to put `mine` (an end) exactly at `sequence`: false when something else is there. */
-bool slots_claim_exactly(struct slots *slots, cell_reference mine, uint64_t sequence, uint64_t *replaced);
+/* Puts the end at the first free sequence from `from` on: false when there is an end already. */
+bool slots_end(struct slots *slots, uint32_t reason, uint64_t from);
+
+/* Ending only if nothing is published meanwhile, in two steps between which the caller makes sure: marks the free
+ * `sequence` idle (false when it is not free), then puts the end there (false when it was published or taken back). */
+bool slots_mark_idle(struct slots *slots, uint64_t sequence);
+bool slots_end_idle(struct slots *slots, uint32_t reason, uint64_t sequence);
+/* Takes an idle mark back, if there is one. */
+void slots_unmark(struct slots *slots, uint64_t sequence);
 
 /* Evicts the event at `sequence` before its lap is over. Its cell is the caller's when true is returned. */
 bool slots_evict(struct slots *slots, uint64_t sequence, cell_reference *evicted);
@@ -109,15 +143,15 @@ static inline enum slot_state slots_read(const struct slots *slots, const struct
     if (UNLIKELY(state != SLOT_EVENT)) return state;
     cell_reference reference = (cell_reference)word;
     const struct cell *cell = cell_at(pool, reference);
-    uint64_t number = u64_load_relaxed(&cell->sequence); /* relaxed, like all of the copy: judged by R3 */
-    *facts = u64_load_relaxed(&cell->facts);
+    *facts = u64_load_relaxed(&cell->facts); /* relaxed, like all of the copy: judged by R3 */
     /* The length is not to be believed yet: whatever it says, the copy stays inside the cell and the buffer. */
     size_t length = facts_length(*facts);
     if (LIKELY(length <= capacity && length <= cell_room(cell_class(reference))))
         copy_from_cell(buffer, cell->payload, length);
     fence_acquire();                                                                                    /* F2 */
-    if (UNLIKELY(u64_load_relaxed(&slots->words[sequence & slots->mask]) != word)) return SLOT_PASSED; /* R3 */
-    return LIKELY(number == sequence) ? SLOT_EVENT : SLOT_PASSED; /* not equal: the tag has wrapped around */
+    if (UNLIKELY(u64_load_acquire(&slots->words[sequence & slots->mask]) != word)) return SLOT_PASSED; /* R3 */
+    /* Not equal: the lap has wrapped around, or the cell has just been taken for its next event. */
+    return LIKELY(u64_load_relaxed(&cell->sequence) == sequence) ? SLOT_EVENT : SLOT_PASSED;
 }
 
 /* Writes an event into a private cell. */

@@ -52,6 +52,14 @@ static bool copy_config(weir_config *into, const weir_config *from) {
     return true;
 }
 
+/* An event in a small cell fits any session; a larger one only where its cell alone is inside max_session_bytes. */
+static uint64_t longest_event(const weir_config *config) {
+    uint32_t class_index = CELL_SMALL_CLASSES - 1;
+    while (class_index + 1 < CELL_CLASSES && cell_size(class_index + 1) <= config->max_session_bytes) class_index++;
+    uint64_t room = cell_room(class_index);
+    return room < config->max_event_bytes ? room : config->max_event_bytes;
+}
+
 static uint32_t kind_bucket_count(uint32_t kinds) {
     uint32_t buckets = 64;
     while (buckets < kinds * 2) buckets *= 2;
@@ -110,6 +118,7 @@ int weir_engine_create(weir_engine **out, const weir_config *config) {
     }
     engine->config = resolved;
     engine->system_memory = system_memory;
+    engine->max_length = longest_event(&resolved);
     int status = create_parts(engine);
     if (status == WEIR_OK) status = draw_secrets(engine);
     if (status != WEIR_OK) {
@@ -174,6 +183,8 @@ void weir_engine_destroy(weir_engine *engine) {
     memory_give(&allocator, engine, sizeof(*engine), CACHE_LINE);
     if (system_memory.allocate != NULL) system_memory_close(&system_memory);
 }
+
+const weir_config *weir_engine_config(const weir_engine *engine) { return &engine->config; }
 
 uint64_t weir_engine_tick(weir_engine *engine) {
     uint64_t now_ns = engine->config.clock.now_ns(engine->config.clock.context);

@@ -21,8 +21,8 @@ enum { REFUSING_NO = 0, REFUSING_SOON, REFUSING_YES };
  *
  *   references   one of the registry's until the session is removed, one per weir_session_open. At 0 the session is
  *                being freed, or free, and nobody can take one any more.
- *   ring         NULL before the first publish; a number up to RING_ENDED_MAX (a weir_end_reason) when it ended
- *                before that; else the slots. Set once.
+ *   ring         NULL before the first publish; a weir_end_reason when it ended before that, RING_IDLE while the sweep
+ *                is about to do so; else the slots, for good
  *   hint         at or below the first free sequence: where a producer starts to look
  *   tail         no event below it is kept (other than by the window)
  *   consumed     position of the REFUSE subscriber, or NO_CONSUMER */
@@ -59,7 +59,7 @@ struct weir_session {
     char name[WEIR_NAME_MAX];
 };
 
-#define RING_ENDED_MAX 15u
+#define RING_IDLE ((void *)SLOT_IDLE)
 
 /* The consuming end of a session on one poller's thread. Lives as long as its session's life: closing it only switches
  * it off, so publishers may walk the list at any time. */
@@ -75,6 +75,7 @@ struct weir_outlet {
 struct weir_poller {
     weir_engine *engine;
     uint32_t index;
+    uint32_t max_outlets;
     uint32_t free_count;
     uint32_t *free_places;
     weir_outlet **outlets; /* by place */
@@ -109,6 +110,7 @@ struct weir_engine {
     weir_allocator system_memory;
     uint64_t hash_key[2];
     uint64_t epoch_start; /* 48 random bits */
+    uint64_t max_length;  /* of an event: max_event_bytes, or what fits into max_session_bytes */
     CACHE_ALIGNED atomic_u64 now_ms; /* coarse monotonic clock; written by weir_engine_tick */
     CACHE_ALIGNED atomic_u64 epochs; /* lives begun */
     atomic_u64 generations;
@@ -139,7 +141,10 @@ static inline weir_session *session_at(const weir_engine *engine, uint32_t index
     return (weir_session *)slab_at(&engine->sessions_slab, index);
 }
 
-static inline bool ring_is_slots(const void *ring) { return (uintptr_t)ring > RING_ENDED_MAX; }
+static inline bool ring_is_slots(const void *ring) { return (uintptr_t)ring >= SLOT_MARKS; }
+
+/* Whether a session without slots has ended. */
+static inline bool ring_is_end(const void *ring) { return slot_mark_is_end((uint32_t)(uintptr_t)ring); }
 
 /* The slots of a session, or NULL when it has none (never published, or ended before that). */
 static inline struct slots *session_slots(const weir_session *session) {
@@ -149,7 +154,8 @@ static inline struct slots *session_slots(const weir_session *session) {
 
 /* The first sequence that is neither published nor the end. */
 static inline uint64_t session_next(const weir_session *session, const struct slots *slots) {
-    return slots_next(slots, u64_load_acquire(&session->hint)); /* H2 */
+    uint64_t hint = u64_load_acquire(&session->hint); /* H2 */
+    return slots_next(slots, slots_catch_up(slots, &session->engine->pool, hint));
 }
 
 /* The first sequence from `next - window` on that is kept; `next` when none is. */
@@ -162,8 +168,11 @@ weir_end_reason session_ended(const weir_session *session);
  * registry. Lock-free; whoever calls it finishes what another began. */
 void session_end(weir_session *session, weir_end_reason reason);
 
-/* The same, but only if nothing is published from `next` on. */
-bool session_end_at(weir_session *session, weir_end_reason reason, uint64_t next);
+/* Ends a session as expired, if nothing was published from `next` on and nobody has subscribed since touched_ms was
+ * read. */
+bool session_expire(weir_session *session, uint64_t next, uint64_t touched_ms);
+/* A new subscriber, already counted, keeps the session from a sweep that has not counted it. */
+void session_keep(weir_session *session);
 
 /* Tells every poller with an open outlet on the session. `woken` is the producer's array, or one of UINT64_MAX: wake
  * every sleeper. The list's head and an outlet's place are W1 and W2 of notify.h: loaded after the claim, seq_cst, or

@@ -2,8 +2,9 @@
  * see an outlet's place and the notify behind it. */
 #include "engine.h"
 
-static void free_tables(weir_poller *poller, uint32_t places) {
+static void free_tables(weir_poller *poller) {
     const weir_allocator *allocator = &poller->engine->config.allocator;
+    uint32_t places = poller->max_outlets;
     memory_give(allocator, poller->free_places, sizeof(uint32_t) * places, CACHE_LINE);
     memory_give(allocator, poller->outlets, sizeof(weir_outlet *) * places, CACHE_LINE);
     poller->free_places = NULL;
@@ -17,11 +18,11 @@ static int open_poller(weir_poller *poller, const weir_poller_config *config, ui
     uint64_t epoch = (u64_load_relaxed(&poller->notify.epoch) + 2) & ~1ull;
     int status = notify_create(&poller->notify, allocator, places, epoch, config->wake, config->context);
     if (status != WEIR_OK) return status;
-    places = poller->notify.place_count;
+    poller->max_outlets = places;
     poller->free_places = (uint32_t *)memory_take(allocator, sizeof(uint32_t) * places, CACHE_LINE);
     poller->outlets = (weir_outlet **)memory_take(allocator, sizeof(weir_outlet *) * places, CACHE_LINE);
     if (poller->free_places == NULL || poller->outlets == NULL) {
-        free_tables(poller, places);
+        free_tables(poller);
         notify_destroy(&poller->notify, allocator);
         return WEIR_NO_MEMORY;
     }
@@ -74,7 +75,7 @@ int weir_poller_create(weir_engine *engine, const weir_poller_config *config, we
 
 void weir_poller_destroy(weir_poller *poller) {
     if (poller == NULL) return;
-    free_tables(poller, poller->notify.place_count);
+    free_tables(poller);
     notify_destroy(&poller->notify, &poller->engine->config.allocator);
     u32_store_release(&poller->open, 0); /* partner: claim_poller's compare-and-swap */
 }
@@ -131,15 +132,21 @@ void weir_outlet_close(weir_outlet *outlet) {
     poller->free_places[poller->free_count++] = place;
 }
 
+void *weir_outlet_user(const weir_poller *poller, const weir_session *session) {
+    const weir_outlet *outlet = find_outlet(session, poller);
+    if (outlet == NULL || u32_load_relaxed(&outlet->place) == SLAB_NONE) return NULL;
+    return outlet->user;
+}
+
 #define TAKE_AT_ONCE 256u
 
 uint32_t weir_poller_take(weir_poller *poller, void **users, uint32_t capacity) {
     uint32_t places[TAKE_AT_ONCE];
-    if (capacity < 64) return 0;
     uint32_t found = notify_take(&poller->notify, places, capacity < TAKE_AT_ONCE ? capacity : TAKE_AT_ONCE);
     uint32_t count = 0;
     for (uint32_t i = 0; i < found; i++) {
-        weir_outlet *outlet = poller->outlets[places[i]];
+        /* A stale bit may name a place of an earlier use, which had more of them. */
+        weir_outlet *outlet = places[i] < poller->max_outlets ? poller->outlets[places[i]] : NULL;
         if (outlet != NULL) users[count++] = outlet->user;
     }
     return count;

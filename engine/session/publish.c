@@ -50,14 +50,16 @@ COLD int producer_publish_refused(weir_producer *producer, int status) {
 COLD static int make_slots(weir_session *session, void **ring) {
     const weir_allocator *allocator = &session->engine->config.allocator;
     size_t size = slots_size(session->ring_log2);
+    if (ring_is_end(*ring)) return WEIR_CLOSED;
     struct slots *slots = (struct slots *)memory_take(allocator, size, CACHE_LINE);
     if (slots == NULL) return WEIR_NO_MEMORY;
     slots_init(slots, session->ring_log2, session->first_sequence);
-    *ring = NULL;
-    if (pointer_cas_seq_cst(&session->ring, ring, slots)) { /* seq_cst: see session_slots */
-        *ring = slots;
-        return WEIR_OK;
-    }
+    do {
+        if (pointer_cas_seq_cst(&session->ring, ring, slots)) { /* seq_cst: see session_slots */
+            *ring = slots;
+            return WEIR_OK;
+        }
+    } while (*ring == NULL || *ring == RING_IDLE);
     memory_give(allocator, slots, size, CACHE_LINE);
     return ring_is_slots(*ring) ? WEIR_OK : WEIR_CLOSED;
 }
@@ -65,7 +67,6 @@ COLD static int make_slots(weir_session *session, void **ring) {
 static int find_slots(weir_session *session, struct slots **slots) {
     void *ring = pointer_load_acquire(&session->ring);
     if (UNLIKELY(!ring_is_slots(ring))) {
-        if (ring != NULL) return WEIR_CLOSED;
         int status = make_slots(session, &ring);
         if (status != WEIR_OK) return status;
     }
@@ -82,13 +83,17 @@ static bool both_small(cell_reference a, cell_reference b) {
     return (a | b) < (cell_reference)CELL_SMALL_CLASSES << CELL_CLASS_SHIFT;
 }
 
+/* The count may be below zero: a cell can be replaced, and taken off, before the producer that published it and stopped
+ * has put it on. */
+static bool is_over(uint64_t bytes, uint64_t limit) { return (int64_t)bytes > 0 && bytes > limit; }
+
 /* Keeps a session inside its bytes: the oldest events go first, and never the one just published. Every producer that
  * finds it over does this; an event that another evicted meanwhile is passed over. */
 COLD static void evict_over_budget(weir_producer *producer, weir_session *session, struct slots *slots,
                                    uint64_t newest) {
     uint64_t limit = session->engine->config.max_session_bytes;
     uint64_t oldest = session_oldest(session, slots, newest + 1, 1ull << session->ring_log2);
-    while (oldest < newest && u64_load_relaxed(&session->large_bytes) > limit) {
+    while (oldest < newest && is_over(u64_load_relaxed(&session->large_bytes), limit)) {
         cell_reference evicted;
         if (slots_evict(slots, oldest, &evicted)) {
             if (is_large(evicted)) u64_subtract_relaxed(&session->large_bytes, cell_size(cell_class(evicted)));
@@ -108,13 +113,8 @@ COLD static void settle_large(weir_producer *producer, weir_session *session, st
     if (cell_is_cell(replaced)) cell_stock_keep(&producer->stock, replaced);
     if (!is_large(mine)) return;
     uint64_t bytes = cell_size(cell_class(mine));
-    if (u64_add_relaxed(&session->large_bytes, bytes) + bytes > session->engine->config.max_session_bytes)
+    if (is_over(u64_add_relaxed(&session->large_bytes, bytes) + bytes, session->engine->config.max_session_bytes))
         evict_over_budget(producer, session, slots, sequence);
-}
-
-COLD static int check_large(const weir_engine *engine, size_t length) {
-    if (length > engine->config.max_event_bytes) return WEIR_TOO_LARGE;
-    return cell_size(cell_class_for(length)) > engine->config.max_session_bytes ? WEIR_TOO_LARGE : WEIR_OK;
 }
 
 static inline int check_arguments(const weir_producer *producer, const weir_session *session, uint32_t kind,
@@ -122,8 +122,7 @@ static inline int check_arguments(const weir_producer *producer, const weir_sess
     const weir_engine *engine = producer->engine;
     if (UNLIKELY(session->engine != engine || (data == NULL && length > 0))) return WEIR_INVALID;
     if (UNLIKELY(kind != 0 && kind > u32_load_acquire(&engine->kind_count))) return WEIR_INVALID;
-    if (LIKELY(length <= engine->config.max_event_bytes && length < cell_size(CELL_SMALL_CLASSES))) return WEIR_OK;
-    return check_large(engine, length);
+    return LIKELY(length <= engine->max_length) ? WEIR_OK : WEIR_TOO_LARGE;
 }
 
 /* Where to start looking for a free sequence. A producer that was here last knows better than the shared word, which
@@ -142,6 +141,7 @@ static int claim_slowly(weir_session *session, struct slots *slots, cell_referen
         consumed = &session->consumed;
         depth = u32_load_relaxed(&session->refuse_depth);
     }
+    *sequence = slots_catch_up(slots, &session->engine->pool, *sequence);
     return slots_claim(slots, mine, cell, consumed, depth, sequence, replaced);
 }
 

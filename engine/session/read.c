@@ -76,7 +76,7 @@ int weir_read(weir_session *session, weir_cursor *cursor, void *buffer, size_t c
               weir_gap *gap) {
     void *ring = pointer_load_seq_cst(&session->ring); /* seq_cst: see session_slots */
     if (UNLIKELY(!ring_is_slots(ring))) {
-        if (ring != NULL) return WEIR_END;
+        if (ring_is_end(ring)) return WEIR_END;
         cursor->live = 1;
         return WEIR_EMPTY;
     }
@@ -85,7 +85,7 @@ int weir_read(weir_session *session, weir_cursor *cursor, void *buffer, size_t c
         if (cursor->policy == WEIR_POLICY_SKIP) return pass_over(session, slots, cursor, gap);
         close_queue(session, cursor);
     }
-    if (UNLIKELY(cursor->next == cursor->end)) return WEIR_LAGGED;
+    if (UNLIKELY(cursor->next >= cursor->end)) return WEIR_LAGGED;
     uint64_t facts;
     enum slot_state state = slots_read(slots, &session->engine->pool, cursor->next, buffer, capacity, &facts);
     if (UNLIKELY(state != SLOT_EVENT)) return read_nothing(session, slots, cursor, state, gap);
@@ -95,4 +95,10 @@ int weir_read(weir_session *session, weir_cursor *cursor, void *buffer, size_t c
     /* Release: the copy is done before a producer may count on the place. Partner: is_full (slots.c). */
     if (UNLIKELY(cursor->policy == WEIR_POLICY_REFUSE)) u64_store_release(&session->consumed, cursor->next);
     return WEIR_OK;
+}
+
+void weir_cursor_advance(weir_session *session, weir_cursor *cursor, uint64_t next) {
+    if (next <= cursor->next) return;
+    cursor->next = next;
+    if (cursor->policy == WEIR_POLICY_REFUSE) u64_store_release(&session->consumed, next);
 }

@@ -62,6 +62,7 @@ static uint8_t ring_log2_for(uint32_t capacity, uint32_t depth) {
 /* Begins a life in a free session's memory. `references` becomes non-zero last: until then nobody looks. */
 static void begin_life(weir_engine *engine, weir_session *session, uint32_t index, const struct wanted *wanted) {
     const weir_config *config = &engine->config;
+    index_map_prepare(&engine->map, index, wanted->hash);
     session->index = index;
     session->engine = engine;
     session->epoch = draw_epoch(engine, wanted->name, wanted->length);
@@ -91,31 +92,28 @@ static int create_session(weir_engine *engine, struct wanted *wanted, weir_sessi
     if (status != WEIR_OK) return status == WEIR_FULL ? WEIR_SESSIONS_LIMIT : status;
     weir_session *session = session_at(engine, index);
     begin_life(engine, session, index, wanted);
-    uint32_t found = index_map_insert(&engine->map, index, wanted->hash, match_and_retain, wanted);
+    u64_add_relaxed(&engine->sessions, 1);
+    uint32_t found = index_map_insert(&engine->map, index, match_and_retain, wanted);
     *out = session_at(engine, found);
     *created = found == index;
     if (found != index) {
         /* Somebody else was first. A lookup that stood on this memory's last life may have come upon ours all the
          * same, so it ends like any other. */
-        void *expected = NULL;
-        pointer_cas_seq_cst(&session->ring, &expected, (void *)(uintptr_t)WEIR_ENDED_TERMINATED);
+        session_end(session, WEIR_ENDED_TERMINATED);
         weir_session_release(session);
-        weir_session_release(session);
-        return WEIR_OK;
     }
-    u64_add_relaxed(&engine->sessions, 1);
     return WEIR_OK;
 }
 
 int weir_session_open(weir_engine *engine, const char *name, size_t length, weir_open mode, weir_session **out,
                       int *created) {
-    int made = 0;
     *out = NULL;
     if (created != NULL) *created = 0;
     if (!name_is_valid(name, length)) return WEIR_INVALID;
     struct wanted wanted = {name, length, hash_name(engine->hash_key, name, length)};
     for (;;) {
         weir_session *session = NULL;
+        int made = 0;
         uint32_t found = index_map_find(&engine->map, wanted.hash, match_and_retain, &wanted);
         if (found != SLAB_NONE) {
             session = session_at(engine, found);

@@ -12,20 +12,12 @@ uint64_t session_oldest(const weir_session *session, const struct slots *slots, 
 
 weir_end_reason session_ended(const weir_session *session) {
     void *ring = pointer_load_seq_cst(&session->ring);
-    if (!ring_is_slots(ring)) return (weir_end_reason)(uintptr_t)ring;
+    if (!ring_is_slots(ring)) return ring_is_end(ring) ? (weir_end_reason)(uintptr_t)ring : WEIR_ENDED_NOT;
     const struct slots *slots = (const struct slots *)ring;
     uint64_t next = session_next(session, slots);
     uint64_t word = slots_load(slots, next);
     if (slot_state_of(slots, word, next) != SLOT_THE_END) return WEIR_ENDED_NOT;
-    return (weir_end_reason)((cell_reference)word - CELL_END);
-}
-
-/* What the end pushed out of its slot goes straight to the pool: there is no producer here to keep it. */
-static void give_replaced(weir_session *session, uint64_t replaced) {
-    cell_reference reference = (cell_reference)replaced;
-    if (!cell_is_cell(reference)) return;
-    uint32_t index = reference & CELL_INDEX_MAX;
-    slab_give(&session->engine->pool.classes[cell_class(reference)], &index, 1);
+    return (weir_end_reason)slot_mark(word);
 }
 
 static void wake_everyone(weir_session *session) {
@@ -36,35 +28,58 @@ static void wake_everyone(weir_session *session) {
 
 /* Ends a session that never published: its pointer to the slots becomes the reason. */
 static bool end_unpublished(weir_session *session, weir_end_reason reason) {
-    void *expected = NULL;
-    return pointer_cas_seq_cst(&session->ring, &expected, (void *)(uintptr_t)reason);
+    void *ring = NULL;
+    do {
+        if (pointer_cas_seq_cst(&session->ring, &ring, (void *)(uintptr_t)reason)) return true;
+    } while (ring == NULL || ring == RING_IDLE);
+    return false;
+}
+
+static void finish_end(weir_session *session) {
+    wake_everyone(session);
+    registry_remove(session);
 }
 
 void session_end(weir_session *session, weir_end_reason reason) {
     if (!end_unpublished(session, reason)) {
         struct slots *slots = session_slots(session);
-        uint64_t replaced;
-        uint64_t sequence = u64_load_acquire(&session->hint);
-        if (slots != NULL &&
-            slots_claim(slots, CELL_END + (uint32_t)reason, NULL, NULL, 0, &sequence, &replaced) == WEIR_OK)
-            give_replaced(session, replaced);
+        if (slots != NULL) slots_end(slots, (uint32_t)reason, session_next(session, slots));
     }
-    wake_everyone(session);
-    registry_remove(session);
+    finish_end(session);
 }
 
-bool session_end_at(weir_session *session, weir_end_reason reason, uint64_t next) {
+static bool mark_idle(weir_session *session, struct slots *slots, uint64_t next) {
+    void *unpublished = NULL;
+    if (slots != NULL) return slots_mark_idle(slots, next);
+    return pointer_cas_seq_cst(&session->ring, &unpublished, RING_IDLE);
+}
+
+static bool end_idle(weir_session *session, struct slots *slots, uint64_t next) {
+    void *idle = RING_IDLE;
+    if (slots != NULL) return slots_end_idle(slots, WEIR_ENDED_EXPIRED, next);
+    return pointer_cas_seq_cst(&session->ring, &idle, (void *)(uintptr_t)WEIR_ENDED_EXPIRED);
+}
+
+/* The sweep marks, then counts subscribers; a subscriber is counted, then looks for the mark. All of it seq_cst: one
+ * of them at least sees the other, and then the session stays. A publish simply takes the marked place. */
+bool session_expire(weir_session *session, uint64_t next, uint64_t touched_ms) {
     struct slots *slots = session_slots(session);
-    if (slots == NULL) {
-        if (!end_unpublished(session, reason)) return false;
-    } else {
-        uint64_t replaced;
-        if (!slots_claim_exactly(slots, CELL_END + (uint32_t)reason, next, &replaced)) return false;
-        give_replaced(session, replaced);
+    if (!mark_idle(session, slots, next)) return false;
+    if (u32_load_seq_cst(&session->subscribers) > 0 || u64_load_relaxed(&session->touched_ms) != touched_ms) {
+        session_keep(session);
+        return false;
     }
-    wake_everyone(session);
-    registry_remove(session);
+    if (!end_idle(session, slots, next)) return false;
+    finish_end(session);
     return true;
+}
+
+void session_keep(weir_session *session) {
+    void *ring = pointer_load_seq_cst(&session->ring);
+    if (ring_is_slots(ring))
+        slots_unmark((struct slots *)ring, session_next(session, (struct slots *)ring));
+    else if (ring == RING_IDLE)
+        pointer_cas_seq_cst(&session->ring, &ring, NULL);
 }
 
 void weir_session_terminate(weir_session *session) { session_end(session, WEIR_ENDED_TERMINATED); }
@@ -80,8 +95,10 @@ void weir_session_info_get(const weir_session *session, weir_session_info *info)
     info->ended = session_ended(session);
     info->oldest = session->first_sequence;
     info->newest = session->first_sequence - 1;
+    info->published = 0;
     if (slots == NULL) return;
     uint64_t next = session_next(session, slots);
     info->newest = next - 1;
+    info->published = next - session->first_sequence;
     info->oldest = session_oldest(session, slots, next, session->replay_capacity);
 }

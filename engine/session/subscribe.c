@@ -67,16 +67,17 @@ static bool become_refusing(weir_session *session, const weir_cursor *cursor) {
 static int join_counts(weir_session *session) {
     weir_engine *engine = session->engine;
     const weir_config *config = &engine->config;
-    if (u32_add_relaxed(&session->subscribers, 1) >= config->max_session_subscribers) {
-        u32_subtract_acq_rel(&session->subscribers, 1);
-        return WEIR_SUBSCRIBERS_LIMIT;
-    }
+    uint32_t subscribers = u32_load_relaxed(&session->subscribers);
+    do {
+        if (subscribers >= config->max_session_subscribers) return WEIR_SUBSCRIBERS_LIMIT;
+    } while (!u32_cas_seq_cst(&session->subscribers, &subscribers, subscribers + 1)); /* partner: session_expire */
     if (u64_add_relaxed(&engine->subscribers, 1) >= config->max_subscribers) {
         u64_subtract_relaxed(&engine->subscribers, 1);
         u32_subtract_acq_rel(&session->subscribers, 1);
         return WEIR_SUBSCRIBERS_LIMIT;
     }
     u64_store_relaxed(&session->touched_ms, engine_now_ms(engine)); /* relaxed: an age for the sweep */
+    session_keep(session);
     return WEIR_OK;
 }
 

@@ -18,7 +18,8 @@ static bool last_publish_ms(const weir_session *session, const struct slots *slo
 static bool end_if_idle(weir_session *session) {
     weir_engine *engine = session->engine;
     if (u32_load_acquire(&session->subscribers) > 0) return false;
-    uint64_t active_ms = u64_load_relaxed(&session->touched_ms);
+    uint64_t touched_ms = u64_load_relaxed(&session->touched_ms);
+    uint64_t active_ms = touched_ms;
     uint64_t next = session->first_sequence;
     const struct slots *slots = session_slots(session);
     if (slots != NULL) {
@@ -27,7 +28,7 @@ static bool end_if_idle(weir_session *session) {
     }
     uint64_t now_ms = engine_now_ms(engine);
     if (now_ms < active_ms || now_ms - active_ms < engine->config.idle_ttl_ms) return false; /* C-26: ttl included */
-    return session_end_at(session, WEIR_ENDED_EXPIRED, next);
+    return session_expire(session, next, touched_ms);
 }
 
 uint32_t weir_engine_sweep(weir_engine *engine, uint32_t budget) {

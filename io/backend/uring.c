@@ -18,6 +18,7 @@
 #include "backend/backend.h"
 #include "backend/operations.h"
 
+#include "base/atomic.h"
 #include "base/check.h"
 
 #include <errno.h>
@@ -56,7 +57,8 @@ struct uring_backend {
     unsigned free_buffers; /* all but those that the owner holds */
     int wake_descriptor;
     int poll_descriptor; /* -1 until `pollable` is called; from then on the kernel writes it at each completion */
-    int broken;          /* -errno: the ring can do no more, every `wait` says so */
+    atomic_u32 shared_poll_descriptor; /* the same plus one, for the threads that wake; 0 before */
+    int broken;                        /* -errno: the ring can do no more, every `wait` says so */
     bool enabled;
     bool wake_armed;
     bool poll_marked; /* poll_descriptor is readable through mark_pollable */
@@ -369,8 +371,14 @@ static int uring_wait(struct io_backend *backend, uint64_t timeout_ns, struct io
 
 /* ---- Wake, poll, life ---- */
 
+/* The kernel reports the wake descriptor to the ring, but not reliably from there to another eventfd: such chains are
+ * cut against recursion. So the poll descriptor is written here. Pairs with the store in uring_pollable, which makes
+ * its descriptor readable itself, so that a wake just before it is not missed. */
 static void uring_wake(struct io_backend *backend) {
-    (void)eventfd_write(self(backend)->wake_descriptor, 1);
+    struct uring_backend *uring = self(backend);
+    (void)eventfd_write(uring->wake_descriptor, 1);
+    uint32_t shared = u32_load_acquire(&uring->shared_poll_descriptor);
+    if (shared != 0) (void)eventfd_write((int)shared - 1, 1);
 }
 
 /* The ring's own descriptor does not tell of work that waits for the owner to enter the kernel, a registered eventfd
@@ -386,6 +394,7 @@ static int uring_pollable(struct io_backend *backend) {
         return result;
     }
     uring->poll_descriptor = descriptor;
+    u32_store_release(&uring->shared_poll_descriptor, (uint32_t)descriptor + 1);
     mark_pollable(uring); /* whatever happened before is for the first look to find */
     return descriptor;
 }

@@ -35,7 +35,7 @@ void command_say(const char *name, const char *format, ...) __attribute__((forma
 #define TOKEN_CAPACITY 257
 int command_read_token(const char *name, const char *path, char token[TOKEN_CAPACITY]);
 
-/* Exits' text of a session name that cannot be one: true when `session` is fine, else it has said why. */
+/* 1 when `session` can be a session's name; else says what is wrong with it and returns 0. */
 int command_check_session(const char *name, const char *session);
 
 #endif

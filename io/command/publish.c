@@ -153,6 +153,7 @@ static void handle_later(struct publish *publish, uint64_t first, const char *wh
         command_say("publish", "line %llu waits: %s; trying again", (unsigned long long)first, why);
     }
     if (publish->options.give_up != 0 && now - publish->failing_since_ms >= publish->options.give_up) {
+        clear_progress(publish);
         command_say("publish", "giving up: %s", why);
         stop_at(publish, first, EXIT_FAILED);
         return;

@@ -126,6 +126,7 @@ static int run_engine(const struct serve_options *options, const char *token) {
         weir_server_destroy(server);
     } else {
         command_say("serve", "%s", error.text[0] != '\0' ? error.text : weir_strerror(status));
+        if (status == WEIR_INVALID && error.os_error == 0) code = EXIT_USAGE;
     }
     weir_engine_destroy(engine);
     return code;

@@ -19,7 +19,7 @@
 #include "sse_decoder.h"
 #include "wire/text.h"
 
-enum { EVENT_LIMIT = 8 * 1024 * 1024, DEFAULT_RETRY_MS = 1000, LEAST_RETRY_MS = 100 };
+enum { EVENT_LIMIT = 8 * 1024 * 1024, DEFAULT_RETRY_MS = 1000, LEAST_RETRY_MS = 10, ANSWER_TIMEOUT_MS = 30000 };
 
 struct tail_options {
     const char *url, *unix_path, *token_file, *last_id;
@@ -182,6 +182,7 @@ static bool begin_stream(struct tail *tail) {
     if (answer->status != 200 || strcmp(answer->content_type, "text/event-stream") != 0) return false;
     if (!tail->streaming) {
         tail->streaming = true;
+        tail->client.answer_timeout_ms = tail->options.silence;
         tail->failing_since_ms = 0;
         backoff_reset(&tail->backoff);
         say_resumed(tail);
@@ -222,6 +223,7 @@ static void run_stream(struct tail *tail, char *why, size_t capacity) {
     struct client *client = &tail->client;
     struct client_request request = {
         .method = "GET", .path = tail->path, .accept = "text/event-stream", .last_event_id = tail->decoder.last_id};
+    client->answer_timeout_ms = ANSWER_TIMEOUT_MS;
     tail->streaming = false;
     tail->broken = false;
     tail->text.length = 0;
@@ -366,7 +368,6 @@ int command_tail(int argc, char **argv) {
         if (command_read_token("tail", tail.options.token_file, token) < 0) return EXIT_USAGE;
         tail.client.token = token;
     }
-    tail.client.answer_timeout_ms = tail.options.silence;
     tail.client.body = take_body;
     tail.client.body_context = &tail;
     snprintf(tail.path, sizeof tail.path, "/sessions/%s/events%s", session,

@@ -6,20 +6,13 @@
 
 /* ---- Targets ------------------------------------------------------------------------------------------------ */
 
-static int hex_digit(char byte) {
-    if (byte >= '0' && byte <= '9') return byte - '0';
-    if (byte >= 'A' && byte <= 'F') return byte - 'A' + 10;
-    if (byte >= 'a' && byte <= 'f') return byte - 'a' + 10;
-    return -1;
-}
-
 long http_decode(struct span encoded, char *out, size_t capacity) {
     size_t size = 0;
     for (size_t i = 0; i < encoded.length; i++) {
         char byte = encoded.data[i];
         if (byte == '%') {
-            int high = encoded.length - i > 2 ? hex_digit(encoded.data[i + 1]) : -1;
-            int low = high >= 0 ? hex_digit(encoded.data[i + 2]) : -1;
+            int high = encoded.length - i > 2 ? text_hex_value(encoded.data[i + 1]) : -1;
+            int low = high >= 0 ? text_hex_value(encoded.data[i + 2]) : -1;
             if (low < 0) return -1;
             byte = (char)(high << 4 | low);
             i += 2;
@@ -31,6 +24,7 @@ long http_decode(struct span encoded, char *out, size_t capacity) {
 }
 
 bool http_query_find(struct span query, const char *name, struct span *value) {
+    if (query.length == 0) return false;
     struct span wanted = span_of(name);
     const char *at = query.data;
     const char *end = query.data + query.length;
@@ -38,10 +32,10 @@ bool http_query_find(struct span query, const char *name, struct span *value) {
         const char *stop = memchr(at, '&', (size_t)(end - at));
         if (!stop) stop = end;
         const char *equals = memchr(at, '=', (size_t)(stop - at));
-        struct span key = { at, (size_t)((equals ? equals : stop) - at) };
+        struct span key = {at, (size_t)((equals ? equals : stop) - at)};
         if (span_equal(key, wanted)) {
             const char *start = equals ? equals + 1 : stop;
-            *value = (struct span){ start, (size_t)(stop - start) };
+            *value = (struct span){start, (size_t)(stop - start)};
             return true;
         }
         at = stop < end ? stop + 1 : end;
@@ -57,12 +51,16 @@ static bool next_element(struct span *rest, char separator, struct span *element
     bool quoted = false;
     size_t at = 0;
     for (; at < rest->length && (quoted || rest->data[at] != separator); at++) {
-        if (rest->data[at] == '"') quoted = !quoted;
-        else if (quoted && rest->data[at] == '\\' && at + 1 < rest->length) at++;
+        if (rest->data[at] == '"')
+            quoted = !quoted;
+        else if (quoted && rest->data[at] == '\\' && at + 1 < rest->length)
+            at++;
     }
-    *element = text_trim((struct span){ rest->data, at });
-    if (at == rest->length) *rest = (struct span){ NULL, 0 };
-    else *rest = (struct span){ rest->data + at + 1, rest->length - at - 1 };
+    *element = text_trim((struct span){rest->data, at});
+    if (at == rest->length)
+        *rest = (struct span){NULL, 0};
+    else
+        *rest = (struct span){rest->data + at + 1, rest->length - at - 1};
     return true;
 }
 
@@ -78,8 +76,8 @@ struct media_range {
 static bool split_type(struct span text, struct span *type, struct span *subtype) {
     const char *slash = text.length > 0 ? memchr(text.data, '/', text.length) : NULL;
     if (!slash) return false;
-    *type = (struct span){ text.data, (size_t)(slash - text.data) };
-    *subtype = (struct span){ slash + 1, text.length - type->length - 1 };
+    *type = (struct span){text.data, (size_t)(slash - text.data)};
+    *subtype = (struct span){slash + 1, text.length - type->length - 1};
     return type->length > 0 && subtype->length > 0;
 }
 
@@ -102,8 +100,8 @@ static bool parse_range(struct span element, struct media_range *range) {
     if (!split_type(name, &range->type, &range->subtype)) return false;
     range->weight = WEIGHT_MAX;
     while (next_element(&element, ';', &parameter)) {
-        if (parameter.length < 2 || !text_equal_nocase((struct span){ parameter.data, 2 }, SPAN("q="))) continue;
-        range->weight = parse_weight((struct span){ parameter.data + 2, parameter.length - 2 });
+        if (parameter.length < 2 || !text_equal_nocase((struct span){parameter.data, 2}, SPAN("q="))) continue;
+        range->weight = parse_weight((struct span){parameter.data + 2, parameter.length - 2});
         return range->weight >= 0;
     }
     return true;

@@ -2,13 +2,15 @@
  * of a head, runs of plain bytes are passed over in a tight loop. */
 #include "http_gate.h"
 
+#include "text.h"
+
 /* The longest method of any registry is 17 bytes. */
-#define METHOD_BYTES 32
-#define EMPTY_LINE_BYTES 4 /* two CRLF */
+#define METHOD_BYTES      32
+#define EMPTY_LINE_BYTES  4 /* two CRLF */
 #define CHUNK_SIZE_DIGITS 16
 
 void http_gate_start(struct http_gate *gate, const struct http_limits *limits, struct http_problem *problem) {
-    *gate = (struct http_gate){ .limits = limits, .problem = problem, .state = GATE_START };
+    *gate = (struct http_gate){.limits = limits, .problem = problem, .state = GATE_START};
 }
 
 void http_gate_start_chunks(struct http_gate *gate) {
@@ -36,13 +38,8 @@ static bool refuse_line_end(struct http_gate *gate) {
 
 /* tchar of RFC 9110 5.6.2: what methods and header names are made of. */
 static bool is_token_byte(unsigned char byte) {
-    switch (byte) {
-    case '!': case '#': case '$': case '%': case '&': case '\'': case '*': case '+':
-    case '-': case '.': case '^': case '_': case '`': case '|': case '~':
-        return true;
-    default:
-        return (byte >= '0' && byte <= '9') || (byte >= 'A' && byte <= 'Z') || (byte >= 'a' && byte <= 'z');
-    }
+    if ((byte >= '0' && byte <= '9') || (byte >= 'A' && byte <= 'Z') || (byte >= 'a' && byte <= 'z')) return true;
+    return byte != 0 && strchr("!#$%&'*+-.^_`|~", byte) != NULL;
 }
 
 static bool is_target_byte(unsigned char byte) {
@@ -54,13 +51,6 @@ static bool is_value_byte(unsigned char byte) {
     return (byte >= ' ' && byte != 0x7F) || byte == '\t';
 }
 
-static int hex_value(unsigned char byte) {
-    if (byte >= '0' && byte <= '9') return byte - '0';
-    if (byte >= 'A' && byte <= 'F') return byte - 'A' + 10;
-    if (byte >= 'a' && byte <= 'f') return byte - 'a' + 10;
-    return -1;
-}
-
 /* ---- Request line ------------------------------------------------------------------------------------------- */
 
 static bool take_method(struct http_gate *gate, unsigned char byte) {
@@ -68,7 +58,8 @@ static bool take_method(struct http_gate *gate, unsigned char byte) {
         gate->state = GATE_TARGET_FIRST;
         return true;
     }
-    if (!is_token_byte(byte)) return refuse(gate, 400, "bad_request_line", "The request does not begin with a method");
+    if (!is_token_byte(byte))
+        return refuse(gate, 400, "bad_request_line", "The request does not begin with a method");
     if (gate->token == METHOD_BYTES) return refuse(gate, 400, "bad_request_line", "The method is too long");
     gate->token++;
     gate->state = GATE_METHOD;
@@ -98,8 +89,8 @@ static bool take_target_first(struct http_gate *gate, unsigned char byte) {
     return true;
 }
 
-static bool take_target(struct http_gate *gate, unsigned char byte) {
-    if (is_target_byte(byte)) return true;
+/* The byte behind a run of plain ones. */
+static bool take_target_end(struct http_gate *gate, unsigned char byte) {
     if (byte == '\r' || byte == '\n')
         return refuse(gate, 400, "bad_request_line", "The request line names no HTTP version");
     if (byte != ' ') return refuse(gate, 400, "bad_target", "The target holds a byte that must be percent-encoded");
@@ -139,7 +130,8 @@ static bool take_line(struct http_gate *gate, unsigned char byte) {
     if (byte == ' ' || byte == '\t')
         return refuse(gate, 400, "folded_header", "A header line begins with white space");
     if (byte == ':') return refuse(gate, 400, "bad_header_name", "A header line has no name");
-    if (!is_token_byte(byte)) return refuse(gate, 400, "bad_header_name", "A header name holds a byte not allowed there");
+    if (!is_token_byte(byte))
+        return refuse(gate, 400, "bad_header_name", "A header name holds a byte not allowed there");
     if (gate->fields == gate->limits->header_count)
         return refuse(gate, 431, "too_many_headers", "The request has more headers than this server takes");
     gate->fields++;
@@ -153,18 +145,19 @@ static bool take_name(struct http_gate *gate, unsigned char byte) {
         return true;
     }
     if (byte == '\r' || byte == '\n') return refuse(gate, 400, "bad_header_name", "A header line has no colon");
-    if (!is_token_byte(byte)) return refuse(gate, 400, "bad_header_name", "A header name holds a byte not allowed there");
+    if (!is_token_byte(byte))
+        return refuse(gate, 400, "bad_header_name", "A header name holds a byte not allowed there");
     return true;
 }
 
-static bool take_value(struct http_gate *gate, unsigned char byte) {
+/* The byte behind a run of plain ones. */
+static bool take_value_end(struct http_gate *gate, unsigned char byte) {
     if (byte == '\r') {
         gate->state = GATE_VALUE_LF;
         return true;
     }
     if (byte == '\n') return refuse_line_end(gate);
-    if (!is_value_byte(byte)) return refuse(gate, 400, "bad_header_value", "A header value holds a control byte");
-    return true;
+    return refuse(gate, 400, "bad_header_value", "A header value holds a control byte");
 }
 
 static bool take_lf(struct http_gate *gate, unsigned char byte, enum http_gate_state next) {
@@ -175,18 +168,30 @@ static bool take_lf(struct http_gate *gate, unsigned char byte, enum http_gate_s
 
 static bool take_head_byte(struct http_gate *gate, unsigned char byte) {
     switch (gate->state) {
-    case GATE_START: return take_start(gate, byte);
-    case GATE_START_LF: return take_start_lf(gate, byte);
-    case GATE_METHOD: return take_method(gate, byte);
-    case GATE_TARGET_FIRST: return take_target_first(gate, byte);
-    case GATE_TARGET: return take_target(gate, byte);
-    case GATE_VERSION: return take_version(gate, byte);
-    case GATE_REQUEST_LF: return take_lf(gate, byte, GATE_LINE);
-    case GATE_LINE: return take_line(gate, byte);
-    case GATE_NAME: return take_name(gate, byte);
-    case GATE_VALUE: return take_value(gate, byte);
-    case GATE_VALUE_LF: return take_lf(gate, byte, GATE_LINE);
-    default: return take_lf(gate, byte, GATE_END);
+    case GATE_START:
+        return take_start(gate, byte);
+    case GATE_START_LF:
+        return take_start_lf(gate, byte);
+    case GATE_METHOD:
+        return take_method(gate, byte);
+    case GATE_TARGET_FIRST:
+        return take_target_first(gate, byte);
+    case GATE_TARGET:
+        return take_target_end(gate, byte);
+    case GATE_VERSION:
+        return take_version(gate, byte);
+    case GATE_REQUEST_LF:
+        return take_lf(gate, byte, GATE_LINE);
+    case GATE_LINE:
+        return take_line(gate, byte);
+    case GATE_NAME:
+        return take_name(gate, byte);
+    case GATE_VALUE:
+        return take_value_end(gate, byte);
+    case GATE_VALUE_LF:
+        return take_lf(gate, byte, GATE_LINE);
+    default:
+        return take_lf(gate, byte, GATE_END);
     }
 }
 
@@ -238,7 +243,7 @@ static bool end_size(struct http_gate *gate) {
 }
 
 static bool take_size(struct http_gate *gate, unsigned char byte) {
-    int digit = hex_value(byte);
+    int digit = text_hex_value((char)byte);
     if (digit >= 0 && gate->token < CHUNK_SIZE_DIGITS) {
         gate->left = gate->left << 4 | (uint64_t)digit;
         gate->token++;
@@ -258,7 +263,8 @@ static bool take_extension(struct http_gate *gate, unsigned char byte) {
     if (!is_value_byte(byte) || byte >= 0x80)
         return refuse(gate, 400, "bad_chunk", "A chunk extension holds a byte not allowed there");
     if (gate->extensions == HTTP_EXTENSION_BYTES)
-        return refuse(gate, 400, "chunk_extensions_too_long", "The chunk extensions are longer than this server takes");
+        return refuse(gate, 400, "chunk_extensions_too_long",
+                      "The chunk extensions are longer than this server takes");
     gate->extensions++;
     return true;
 }
@@ -266,17 +272,23 @@ static bool take_extension(struct http_gate *gate, unsigned char byte) {
 static bool take_data_end(struct http_gate *gate, unsigned char byte) {
     if (byte != (gate->state == GATE_DATA_CR ? '\r' : '\n'))
         return refuse(gate, 400, "bad_chunk", "A chunk is not followed by CR LF");
-    if (gate->state == GATE_DATA_CR) gate->state = GATE_DATA_LF;
-    else http_gate_start_chunks(gate);
+    if (gate->state == GATE_DATA_CR)
+        gate->state = GATE_DATA_LF;
+    else
+        http_gate_start_chunks(gate);
     return true;
 }
 
 static bool take_framing_byte(struct http_gate *gate, unsigned char byte) {
     switch (gate->state) {
-    case GATE_SIZE: return take_size(gate, byte);
-    case GATE_EXTENSION: return take_extension(gate, byte);
-    case GATE_SIZE_LF: return take_lf(gate, byte, gate->left > 0 ? GATE_DATA : GATE_LAST);
-    default: return take_data_end(gate, byte);
+    case GATE_SIZE:
+        return take_size(gate, byte);
+    case GATE_EXTENSION:
+        return take_extension(gate, byte);
+    case GATE_SIZE_LF:
+        return take_lf(gate, byte, gate->left > 0 ? GATE_DATA : GATE_LAST);
+    default:
+        return take_data_end(gate, byte);
     }
 }
 

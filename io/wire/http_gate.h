@@ -24,29 +24,29 @@ enum http_gate_state {
     GATE_VALUE,
     GATE_VALUE_LF,
     GATE_END_LF,
-    GATE_END,      /* behind that empty line */
-    GATE_SIZE,     /* in a chunk size */
+    GATE_END,  /* behind that empty line */
+    GATE_SIZE, /* in a chunk size */
     GATE_EXTENSION,
     GATE_SIZE_LF,
-    GATE_DATA,     /* `left` bytes of chunk data come next */
+    GATE_DATA, /* `left` bytes of chunk data come next */
     GATE_DATA_CR,
     GATE_DATA_LF,
-    GATE_LAST,     /* behind the line of the last chunk: trailers come next */
+    GATE_LAST, /* behind the line of the last chunk: trailers come next */
     GATE_BAD
 };
 
 struct http_gate {
     const struct http_limits *limits;
     struct http_problem *problem; /* set in state GATE_BAD */
-    uint64_t offset;     /* bytes of this request so far */
-    uint64_t start;      /* of those, before the head (empty lines), or before the trailers */
-    uint64_t left;       /* of the chunk size line: its value; then bytes of data still to come */
-    uint64_t body;       /* chunk data announced so far */
-    uint32_t fields;     /* header or trailer lines begun */
-    uint32_t extensions; /* bytes of chunk extensions */
-    uint8_t token;       /* bytes of the method, the version or the chunk size so far */
-    uint8_t minor;       /* HTTP/1.minor */
-    uint8_t state;       /* enum http_gate_state */
+    uint64_t offset;              /* bytes of this request so far */
+    uint64_t start;               /* of those, before the head (empty lines), or before the trailers */
+    uint64_t left;                /* of the chunk size line: its value; then bytes of data still to come */
+    uint64_t body;                /* chunk data announced so far */
+    uint32_t fields;              /* header or trailer lines begun */
+    uint32_t extensions;          /* bytes of chunk extensions */
+    uint8_t token;                /* bytes of the method, the version or the chunk size so far */
+    uint8_t minor;                /* HTTP/1.minor */
+    uint8_t state;                /* enum http_gate_state */
 };
 
 /* At the start of a request. Both pointers are kept. */
@@ -70,7 +70,7 @@ void http_gate_pass_data(struct http_gate *gate, size_t length);
 /* Notes a problem at the byte `offset` of the request and returns false, so that a check can end with it. */
 static inline bool http_refuse(struct http_problem *problem, uint64_t offset, unsigned status, const char *code,
                                const char *message) {
-    *problem = (struct http_problem){ status, code, message, offset };
+    *problem = (struct http_problem){status, code, message, offset};
     return false;
 }
 

@@ -33,7 +33,8 @@ static bool take_length(struct head *head) {
         return refuse_at(head, head->name.data, 400, "conflicting_length", "The length of the body is given twice");
     head->length_seen = true;
     if (!text_parse_u64(head->value, &head->request->content_length))
-        return refuse_at(head, head->value.data, 400, "bad_content_length", "Content-Length is not one decimal number");
+        return refuse_at(head, head->value.data, 400, "bad_content_length",
+                         "Content-Length is not one decimal number");
     return true;
 }
 
@@ -51,8 +52,10 @@ static bool take_coding(struct head *head) {
 }
 
 static bool take_expectation(struct head *head) {
-    if (text_equal_nocase(head->value, SPAN("100-continue"))) head->request->expect_continue = true;
-    else head->expectation_unknown = true;
+    if (text_equal_nocase(head->value, SPAN("100-continue")))
+        head->request->expect_continue = true;
+    else
+        head->expectation_unknown = true;
     return true;
 }
 
@@ -61,7 +64,7 @@ static bool resembles(struct span name, struct span known) {
     if (name.length != known.length) return false;
     for (size_t i = 0; i < name.length; i++) {
         char byte = name.data[i] == '_' ? '-' : name.data[i];
-        if (!text_equal_nocase((struct span){ &byte, 1 }, (struct span){ known.data + i, 1 })) return false;
+        if (!text_equal_nocase((struct span){&byte, 1}, (struct span){known.data + i, 1})) return false;
     }
     return true;
 }
@@ -77,7 +80,7 @@ struct known_header {
 };
 
 #define KNOWN(text, member, repeated)                                                                                \
-    { { (text), sizeof(text) - 1 }, offsetof(struct http_request, member), (repeated) }
+    { {(text), sizeof(text) - 1}, offsetof(struct http_request, member), (repeated) }
 
 static const struct known_header known_headers[] = {
     KNOWN("host", host, REPEATED_REFUSED),
@@ -91,7 +94,8 @@ static const struct known_header known_headers[] = {
 static bool keep_value(struct head *head, const struct known_header *known) {
     struct span *kept = (struct span *)((char *)head->request + known->member);
     if (kept == &head->request->last_event_id) head->request->last_event_id_count++;
-    if (!kept->data) *kept = head->value;
+    if (!kept->data)
+        *kept = head->value;
     else if (known->repeated == REPEATED_REFUSED)
         return refuse_at(head, head->name.data, 400, "repeated_header", "A header that stands alone was sent twice");
     return true;
@@ -105,7 +109,8 @@ static bool take_header(struct head *head) {
     if (text_equal_nocase(name, SPAN("transfer-encoding"))) return take_coding(head);
     if (text_equal_nocase(name, SPAN("expect"))) return take_expectation(head);
     if (resembles(name, SPAN("content-length")) || resembles(name, SPAN("transfer-encoding")))
-        return refuse_at(head, name.data, 400, "bad_header_name", "A header name imitates the one of a body's length");
+        return refuse_at(head, name.data, 400, "bad_header_name",
+                         "A header name imitates the one of a body's length");
     for (size_t i = 0; i < sizeof(known_headers) / sizeof(known_headers[0]); i++)
         if (text_equal_nocase(name, known_headers[i].name)) return keep_value(head, &known_headers[i]);
     return true;
@@ -115,10 +120,10 @@ static bool take_header(struct head *head) {
 
 static bool is_host_byte(char byte, bool literal) {
     if (literal) return memchr("0123456789abcdefABCDEF:.", byte, 24) != NULL;
-    return text_name_valid((struct span){ &byte, 1 });
+    return text_name_valid((struct span){&byte, 1});
 }
 
-/* uri-host [ ":" port ] of RFC 9110 7.2, less the escapes and punctuation that no real host name has. May be empty. */
+/* uri-host [ ":" port ] of RFC 9110 7.2, less the escapes and punctuation that no host name has. May be empty. */
 static bool host_valid(struct span host) {
     bool literal = host.length > 0 && host.data[0] == '[';
     size_t at = literal ? 1 : 0;
@@ -128,7 +133,7 @@ static bool host_valid(struct span host) {
     if (at == host.length) return true;
 
     uint64_t port = 0;
-    struct span digits = { host.data + at + 1, host.length - at - 1 };
+    struct span digits = {host.data + at + 1, host.length - at - 1};
     return host.data[at] == ':' && at > 0 && (digits.length == 0 || text_parse_u64(digits, &port)) && port <= 65535;
 }
 
@@ -146,21 +151,21 @@ static bool read_absolute(struct head *head, struct span rest) {
     size_t length = 0;
     while (length < rest.length && rest.data[length] != '/' && rest.data[length] != '?')
         length++;
-    struct span authority = { rest.data, length };
+    struct span authority = {rest.data, length};
     struct http_request *request = head->request;
     if (length == 0 || !host_valid(authority) || (request->host.data && !text_equal_nocase(authority, request->host)))
         return refuse_at(head, rest.data, 400, "bad_target", "The host of the target is not the one in Host");
     request->host = authority;
-    request->target = (struct span){ rest.data + length, rest.length - length };
+    request->target = (struct span){rest.data + length, rest.length - length};
     return true;
 }
 
 static bool starts_with_nocase(struct span text, struct span prefix) {
-    return text.length >= prefix.length && text_equal_nocase((struct span){ text.data, prefix.length }, prefix);
+    return text.length >= prefix.length && text_equal_nocase((struct span){text.data, prefix.length}, prefix);
 }
 
 static struct span behind(struct span text, size_t length) {
-    return (struct span){ text.data + length, text.length - length };
+    return (struct span){text.data + length, text.length - length};
 }
 
 /* Escapes are well formed, and none hides a NUL or a line end that some later reader could set free. */
@@ -168,7 +173,7 @@ static bool escapes_valid(struct span text) {
     char byte;
     for (size_t i = 0; i < text.length; i++) {
         if (text.data[i] != '%') continue;
-        if (text.length - i < 3 || http_decode((struct span){ text.data + i, 3 }, &byte, 1) != 1) return false;
+        if (text.length - i < 3 || http_decode((struct span){text.data + i, 3}, &byte, 1) != 1) return false;
     }
     return true;
 }
@@ -180,7 +185,7 @@ static bool split_target(struct head *head) {
         return refuse_at(head, head->target.data, 400, "bad_target", "The target holds a bad percent escape");
     const char *mark = target.length > 0 ? memchr(target.data, '?', target.length) : NULL;
     size_t path_length = mark ? (size_t)(mark - target.data) : target.length;
-    request->path = (struct span){ target.data, path_length };
+    request->path = (struct span){target.data, path_length};
     if (mark) request->query = behind(target, path_length + 1);
     if (path_length == 0) request->path = SPAN("/");
     return true;
@@ -208,13 +213,20 @@ static bool read_target(struct head *head) {
 
 static enum http_method method_of(const llhttp_t *machine) {
     switch (machine->method) {
-    case HTTP_GET: return HTTP_METHOD_GET;
-    case LLHTTP_METHOD_HEAD: return HTTP_METHOD_HEAD;
-    case HTTP_POST: return HTTP_METHOD_POST;
-    case HTTP_PUT: return HTTP_METHOD_PUT;
-    case HTTP_DELETE: return HTTP_METHOD_DELETE;
-    case HTTP_OPTIONS: return HTTP_METHOD_OPTIONS;
-    default: return HTTP_METHOD_OTHER;
+    case HTTP_GET:
+        return HTTP_METHOD_GET;
+    case LLHTTP_METHOD_HEAD:
+        return HTTP_METHOD_HEAD;
+    case HTTP_POST:
+        return HTTP_METHOD_POST;
+    case HTTP_PUT:
+        return HTTP_METHOD_PUT;
+    case HTTP_DELETE:
+        return HTTP_METHOD_DELETE;
+    case HTTP_OPTIONS:
+        return HTTP_METHOD_OPTIONS;
+    default:
+        return HTTP_METHOD_OTHER;
     }
 }
 
@@ -236,19 +248,19 @@ static struct head *head_of(llhttp_t *machine) {
 }
 
 static int on_url(llhttp_t *machine, const char *at, size_t length) {
-    head_of(machine)->target = (struct span){ at, length };
+    head_of(machine)->target = (struct span){at, length};
     return 0;
 }
 
 static int on_header_name(llhttp_t *machine, const char *at, size_t length) {
     struct head *head = head_of(machine);
-    head->name = (struct span){ at, length };
-    head->value = (struct span){ at + length, 0 };
+    head->name = (struct span){at, length};
+    head->value = (struct span){at + length, 0};
     return 0;
 }
 
 static int on_header_value(llhttp_t *machine, const char *at, size_t length) {
-    head_of(machine)->value = (struct span){ at, length };
+    head_of(machine)->value = (struct span){at, length};
     return 0;
 }
 
@@ -274,7 +286,7 @@ static int on_head_end(llhttp_t *machine) {
 
 static int on_body(llhttp_t *machine, const char *at, size_t length) {
     struct http_reader *reader = (struct http_reader *)machine;
-    reader->body = (struct span){ at, length };
+    reader->body = (struct span){at, length};
     return 0;
 }
 
@@ -301,21 +313,23 @@ static bool refuse_as_llhttp(struct head *head, enum llhttp_errno error) {
     case HPE_INVALID_METHOD:
     case HPE_INVALID_CONSTANT: /* a method of RTSP's */
         return refuse_at(head, where, 501, "method_not_known", "The method is not known");
-    case HPE_INVALID_URL: return refuse_at(head, where, 400, "bad_target", "The target is not a path or URL");
+    case HPE_INVALID_URL:
+        return refuse_at(head, where, 400, "bad_target", "The target is not a path or URL");
     case HPE_INVALID_CONTENT_LENGTH:
         return refuse_at(head, where, 400, "bad_content_length", "Content-Length is not one decimal number");
     case HPE_INVALID_TRANSFER_ENCODING:
         return refuse_at(head, where, 400, "bad_transfer_encoding", "Transfer-Encoding is not one chunked");
     case HPE_UNEXPECTED_CONTENT_LENGTH:
         return refuse_at(head, where, 400, "conflicting_length", "The length of the body is given twice");
-    default: return refuse_at(head, where, 400, "bad_request", "The request cannot be read");
+    default:
+        return refuse_at(head, where, 400, "unreadable_head", "The request cannot be read");
     }
 }
 
 bool http_head_read(struct http_reader *reader, const struct http_limits *limits, struct span head,
                     unsigned header_count, struct http_request *request, struct http_problem *problem) {
-    struct head reading = { .reader = reader, .limits = limits, .request = request, .problem = problem, .bytes = head };
-    reader->body = (struct span){ NULL, 0 };
+    struct head reading = {.reader = reader, .limits = limits, .request = request, .problem = problem, .bytes = head};
+    reader->body = (struct span){NULL, 0};
     reader->complete = false;
     llhttp_init(&reader->machine, HTTP_REQUEST, &settings);
     reader->machine.data = &reading;
@@ -324,11 +338,11 @@ bool http_head_read(struct http_reader *reader, const struct http_limits *limits
     if (problem->status != 0) return false;
     if (error != HPE_OK) return refuse_as_llhttp(&reading, error);
     if (reading.header_count != header_count)
-        return refuse_head(&reading, 400, "bad_request", "The request cannot be read");
+        return refuse_head(&reading, 400, "unreadable_head", "The request cannot be read");
     return true;
 }
 
 bool http_reader_feed(struct http_reader *reader, const char *data, size_t length) {
-    reader->body = (struct span){ NULL, 0 };
+    reader->body = (struct span){NULL, 0};
     return llhttp_execute(&reader->machine, data, length) == HPE_OK;
 }

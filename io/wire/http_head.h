@@ -13,9 +13,9 @@
 
 /* llhttp's side of one request. It must not move between the head and the end of the body. */
 struct http_reader {
-    llhttp_t machine;  /* first: callbacks get this and find the rest */
-    struct span body;  /* the piece of body in the bytes read last */
-    bool complete;     /* the request has ended */
+    llhttp_t machine; /* first: callbacks get this and find the rest */
+    struct span body; /* the piece of body in the bytes read last */
+    bool complete;    /* the request has ended */
 };
 
 /* Reads a complete head. False: *problem tells why, its offset counted from the head's first byte. The spans of

@@ -1,6 +1,6 @@
 /* Bytes pass the gate first. Those of the head are kept until it is complete and then read as a whole, so the pieces
- * in which they came leave no trace. Body bytes are handed through: the gate tells framing from data, llhttp reads the
- * same bytes beside it, and where the two do not agree on what is body the request is refused. */
+ * in which they came leave no trace. Body bytes are handed through: the gate tells framing from data, llhttp reads
+ * beside it, and where the two do not agree on what is body the request is refused. */
 #include "http_request.h"
 
 #include <stdlib.h>
@@ -42,8 +42,8 @@ void http_parser_reset(struct http_parser *parser) {
     free(parser->head);
     parser->head = NULL;
     parser->head_length = parser->head_capacity = 0;
-    parser->request = (struct http_request){ 0 };
-    parser->problem = (struct http_problem){ 0 };
+    parser->request = (struct http_request){0};
+    parser->problem = (struct http_problem){0};
     parser->phase = PHASE_HEAD;
     http_gate_start(&parser->gate, &parser->limits, &parser->problem);
 }
@@ -69,7 +69,7 @@ static enum http_step fail(struct http_parser *parser) {
 }
 
 static bool refuse_body(struct http_parser *parser) {
-    return http_refuse(&parser->problem, parser->gate.offset, 400, "bad_chunk", "The body cannot be read");
+    return http_refuse(&parser->problem, parser->gate.offset, 400, "unreadable_body", "The body cannot be read");
 }
 
 static bool keep_head(struct http_parser *parser, const char *data, size_t length) {
@@ -89,7 +89,7 @@ static bool keep_head(struct http_parser *parser, const char *data, size_t lengt
 }
 
 static enum http_step finish_head(struct http_parser *parser) {
-    struct span head = { parser->head, parser->head_length };
+    struct span head = {parser->head, parser->head_length};
     if (!http_head_read(&parser->reader, &parser->limits, head, parser->gate.fields, &parser->request,
                         &parser->problem)) {
         parser->problem.offset += parser->gate.start;
@@ -106,18 +106,19 @@ static enum http_step feed_head(struct http_parser *parser, const char *data, si
     size_t taken = http_gate_read_head(&parser->gate, data, length);
     size_t empty = (size_t)(parser->gate.start - before);
     *consumed = taken;
+    if (parser->gate.state == GATE_BAD) return fail(parser);
     if (taken > empty && !keep_head(parser, data + empty, taken - empty)) {
         http_refuse(&parser->problem, parser->gate.offset, 503, "out_of_memory", "The server has no memory left");
         return fail(parser);
     }
-    if (parser->gate.state == GATE_BAD) return fail(parser);
     return parser->gate.state == GATE_END ? finish_head(parser) : HTTP_MORE;
 }
 
 /* A run of data that the gate expects: llhttp must take all of it for data as well. */
 static bool read_data(struct http_parser *parser, const char *data, size_t length) {
     struct http_reader *reader = &parser->reader;
-    if (http_reader_feed(reader, data, length) && reader->body.data == data && reader->body.length == length) return true;
+    if (http_reader_feed(reader, data, length) && reader->body.data == data && reader->body.length == length)
+        return true;
     return refuse_body(parser);
 }
 
@@ -130,7 +131,7 @@ static enum http_step feed_body(struct http_parser *parser, const char *data, si
     if (!read_data(parser, data, run)) return fail(parser);
     if (parser->body_left == 0) parser->phase = PHASE_END;
     *consumed = run;
-    *body = (struct span){ data, run };
+    *body = (struct span){data, run};
     return HTTP_BODY;
 }
 
@@ -165,7 +166,7 @@ static enum http_step feed_chunks(struct http_parser *parser, const char *data, 
     http_gate_pass_data(gate, run);
     if (!read_data(parser, data, run)) return fail(parser);
     *consumed += run;
-    *body = (struct span){ data, run };
+    *body = (struct span){data, run};
     return HTTP_BODY;
 }
 
@@ -185,10 +186,13 @@ static enum http_step feed_trailers(struct http_parser *parser, const char *data
 enum http_step http_parser_feed(struct http_parser *parser, const char *data, size_t length, size_t *consumed,
                                 struct span *body) {
     *consumed = 0;
-    *body = (struct span){ NULL, 0 };
+    *body = (struct span){NULL, 0};
+    if (!data) data = ""; /* nothing, at an address that can be added to */
     switch (parser->phase) {
-    case PHASE_HEAD: return feed_head(parser, data, length, consumed);
-    case PHASE_BODY: return feed_body(parser, data, length, consumed, body);
+    case PHASE_HEAD:
+        return feed_head(parser, data, length, consumed);
+    case PHASE_BODY:
+        return feed_body(parser, data, length, consumed, body);
     case PHASE_CHUNKS: {
         enum http_step step = feed_chunks(parser, data, length, consumed, body);
         if (step != HTTP_MORE || parser->phase != PHASE_TRAILERS) return step;
@@ -197,8 +201,11 @@ enum http_step http_parser_feed(struct http_parser *parser, const char *data, si
         *consumed += behind;
         return step;
     }
-    case PHASE_TRAILERS: return feed_trailers(parser, data, length, consumed);
-    case PHASE_END: return HTTP_DONE;
-    default: return HTTP_BAD;
+    case PHASE_TRAILERS:
+        return feed_trailers(parser, data, length, consumed);
+    case PHASE_END:
+        return HTTP_DONE;
+    default:
+        return HTTP_BAD;
     }
 }

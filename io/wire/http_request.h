@@ -15,16 +15,18 @@ enum http_method { HTTP_METHOD_GET, HTTP_METHOD_HEAD, HTTP_METHOD_POST, HTTP_MET
 
 struct http_request {
     enum http_method method;
-    struct span target;         /* as sent, origin form or the origin-form part of an absolute one */
-    struct span path;           /* the target up to '?', undecoded */
+    struct span target;         /* as sent, origin form or the origin-form part of an absolute one, which may lack
+                                   its path: "" or "?query" */
+    struct span path;           /* the target up to '?', undecoded, never empty; "*" only with OPTIONS */
     struct span query;          /* behind '?', empty if none, undecoded */
     unsigned version_minor;     /* HTTP/1.x */
     bool keep_alive;
     bool has_body;              /* content_length > 0, or chunked */
     bool chunked;
-    bool expect_continue;       /* answer "100 Continue" before the body comes */
+    bool expect_continue;       /* answer "100 Continue" before the body comes; never without a body */
     uint64_t content_length;    /* 0 when chunked or absent */
-    struct span host, accept, content_type, authorization, origin;
+    struct span host, accept;   /* these six: data is NULL when absent. Of several Accept the first counts, */
+    struct span content_type, authorization, origin; /* while a second one of these, or of Host, is refused */
     struct span last_event_id;  /* as sent, one OWS-trimmed value; see the count */
     unsigned last_event_id_count;
 };
@@ -35,9 +37,11 @@ struct http_limits {
     uint64_t body_bytes;  /* over it: 413, told from Content-Length before a byte of the body is read */
 };
 
-/* A refused request: what to answer, before closing the connection. `code` and `message` are static. */
+/* A refused request: what to answer, before closing the connection. What the parser lets pass has one reading: strict
+ * framing, one Host, a target of printable ASCII whose escapes are well formed and hide no NUL, CR or LF.
+ * `code` and `message` are static. */
 struct http_problem {
-    unsigned status;     /* 400, 408, 413, 414, 417, 431, 501, 505 */
+    unsigned status;     /* 400, 413, 414, 417, 431, 501, 505; 503: no memory for the head; 408 is the caller's */
     const char *code;    /* machine-readable: "bad_request_line", "conflicting_length", ... */
     const char *message; /* one sentence for a person */
     uint64_t offset;     /* byte of this request where it was noticed */
@@ -45,7 +49,8 @@ struct http_problem {
 
 enum http_step {
     HTTP_MORE, /* everything given was consumed: give more */
-    HTTP_HEAD, /* the head is complete, `http_parser_request` is filled; call again with the rest */
+    HTTP_HEAD, /* the head is complete, `http_parser_request` is filled; call again with the rest, also with none:
+                  a request without body is done at once */
     HTTP_BODY, /* *body is the next piece, inside the bytes given */
     HTTP_DONE, /* the request is complete; `http_parser_reset`, then go on with the rest */
     HTTP_BAD   /* `http_parser_problem`; nothing more may be given */
@@ -57,14 +62,16 @@ struct http_parser;
 struct http_parser *http_parser_create(const struct http_limits *limits);
 void http_parser_destroy(struct http_parser *parser);
 
-/* Ready for the next request on the connection. The spans of the last one are void. */
+/* Ready for the next request on the connection. The spans of the last one are void, the memory of its head is given
+ * back: an idle parser is one block of about 450 bytes. */
 void http_parser_reset(struct http_parser *parser);
 
 /* Takes bytes up to the next step; *consumed of them are done with. */
 enum http_step http_parser_feed(struct http_parser *parser, const char *data, size_t length, size_t *consumed,
                                 struct span *body);
 
-/* True between the first byte of a request and its end: what tells a slow request from an idle connection. */
+/* True between the first byte of a request and its end: what tells a slow request from an idle connection. Empty
+ * lines before a request do not begin it. */
 bool http_parser_midway(const struct http_parser *parser);
 
 const struct http_request *http_parser_request(const struct http_parser *parser);
@@ -78,7 +85,8 @@ long http_decode(struct span encoded, char *out, size_t capacity);
 bool http_query_find(struct span query, const char *name, struct span *value);
 
 /* Whether an Accept header prefers `wanted` ("application/x-ndjson") over `other` ("text/event-stream"): RFC 9110
- * 12.5.1 with q values and wildcards; equal weights and an absent header do not prefer. */
+ * 12.5.1 with q values and wildcards; equal weights and an absent header do not prefer. Elements that are not well
+ * formed do not count, and a header without a well-formed one counts as absent. */
 bool http_accept_prefers(struct span accept, const char *wanted, const char *other);
 
 /* Whether it accepts the type at all (absent header: yes). */

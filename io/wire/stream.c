@@ -1,5 +1,6 @@
-/* Every frame is measured first and written second. The size is then known before the first byte, so the chunk header
- * can stand in front with exactly the digits it needs, nothing is moved, and a buffer that is too small is left alone.
+/* Every frame is measured first and written second. The size is then known before the first byte, so the chunk
+ * header can stand in front with exactly the digits it needs, nothing is moved, and a buffer that is too small is
+ * left alone.
  *
  * Events are on the delivery path and measured by hand. Control frames are rare: one function renders each into a
  * sink, which first only counts and then writes. */
@@ -55,7 +56,7 @@ static inline const char *find_byte(const char *at, const char *end, char byte) 
 static inline struct line_reader read_lines(struct span payload) {
     const char *start = payload.data ? payload.data : "";
     const char *end = start + payload.length;
-    struct line_reader reader = { start, end, find_byte(start, end, '\r'), find_byte(start, end, '\n') };
+    struct line_reader reader = {start, end, find_byte(start, end, '\r'), find_byte(start, end, '\n')};
     return reader;
 }
 
@@ -64,7 +65,7 @@ static inline struct line_reader read_lines(struct span payload) {
 static inline bool next_line(struct line_reader *reader, struct span *line) {
     const char *at = reader->at;
     const char *stop = reader->next_cr < reader->next_lf ? reader->next_cr : reader->next_lf;
-    *line = (struct span){ at, (size_t)(stop - at) };
+    *line = (struct span){at, (size_t)(stop - at)};
     if (stop == reader->end) return false;
 
     at = stop + 1;
@@ -83,7 +84,7 @@ static inline bool next_line(struct line_reader *reader, struct span *line) {
 /* Ids and kinds have no line breaks and no NUL, which the engine sees to. This is the one place where they become
  * lines, so here too none gets out: what follows such a byte is cut off. */
 static inline struct span one_line(struct span field) {
-    return (struct span){ field.data, text_field_prefix(field) };
+    return (struct span){field.data, text_field_prefix(field)};
 }
 
 static size_t measure_lines(struct line_reader reader) {
@@ -189,7 +190,7 @@ static void render_text(struct sink *sink, struct span text) {
 
 static void render_number(struct sink *sink, bool known, uint64_t number) {
     char digits[20];
-    render_text(sink, known ? (struct span){ digits, text_write_u64(digits, number) } : SPAN("null"));
+    render_text(sink, known ? (struct span){digits, text_write_u64(digits, number)} : SPAN("null"));
 }
 
 static void render_string(struct sink *sink, struct span text) {
@@ -204,12 +205,12 @@ typedef void render_function(struct sink *sink, enum stream_format format, const
 
 static size_t write_control(char *out, size_t capacity, struct stream_profile profile, render_function *render,
                             const void *what) {
-    struct sink count = { NULL, 0 };
+    struct sink count = {NULL, 0};
     render(&count, profile.format, what);
     size_t size = frame_size(profile, count.size);
     if (size > capacity) return size;
 
-    struct sink sink = { open_frame(out, profile, count.size), 0 };
+    struct sink sink = {open_frame(out, profile, count.size), 0};
     render(&sink, profile.format, what);
     close_frame(sink.out + sink.size, profile);
     return size;

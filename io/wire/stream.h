@@ -40,7 +40,8 @@ struct stream_gap {
     struct span reason;
 };
 
-size_t stream_write_event(char *out, size_t capacity, struct stream_profile profile, const struct stream_event *event);
+size_t stream_write_event(char *out, size_t capacity, struct stream_profile profile,
+                          const struct stream_event *event);
 
 /* `event: gap`, data {"first":N,"last":N,"lost":N,"reason":"...","epoch":"..."}. */
 size_t stream_write_gap(char *out, size_t capacity, struct stream_profile profile, const struct stream_gap *gap);

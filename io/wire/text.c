@@ -201,6 +201,12 @@ bool text_parse_u64(struct span text, uint64_t *value) {
     return true;
 }
 
+int text_hex_value(char byte) {
+    if (is_digit(byte)) return byte - '0';
+    char folded = lower(byte);
+    return folded >= 'a' && folded <= 'f' ? folded - 'a' + 10 : -1;
+}
+
 size_t text_write_u64(char *out, uint64_t value) {
     char digits[20];
     size_t at = sizeof(digits);

@@ -29,6 +29,9 @@ size_t text_json_escape(char *out, size_t capacity, struct span text);
 /* Unsigned decimal, digits only, no overflow; *value is set only when it is one. */
 bool text_parse_u64(struct span text, uint64_t *value);
 
+/* Value of a hexadecimal digit in either case, -1 for any other byte. */
+int text_hex_value(char byte);
+
 /* Writes a decimal number, returns its length (at most 20). */
 size_t text_write_u64(char *out, uint64_t value);
 

@@ -48,8 +48,8 @@ struct fixture *fixture_create(const struct io_backend_config *config) {
     fixture->simulated = strcmp(fixture_backend_name, "simulated") == 0;
     fixture->uring = strcmp(fixture_backend_name, "uring") == 0;
     if (fixture->simulated) {
-        struct simulated_faults faults = {.seed = 1, .receive_buffers = config->receive_buffers,
-                                          .receive_size = config->receive_size};
+        struct simulated_faults faults = {
+            .seed = 1, .receive_buffers = config->receive_buffers, .receive_size = config->receive_size};
         fixture->backend = simulated_create(&faults);
         fixture->listener = simulated_listen(fixture->backend);
     } else {
@@ -187,12 +187,10 @@ static struct peer connect_socket(struct fixture *fixture, int receive_buffer) {
     struct peer peer = {.socket = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
     assert_true(peer.socket >= 0);
     if (receive_buffer > 0) {
-        assert_int_equal(
-            setsockopt(peer.socket, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer), 0);
+        assert_int_equal(setsockopt(peer.socket, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer), 0);
     }
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons(fixture->port),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons(fixture->port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     assert_int_equal(connect(peer.socket, (struct sockaddr *)&address, sizeof address), 0);
     return peer;
 }

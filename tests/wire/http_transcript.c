@@ -26,7 +26,8 @@ static void append(struct transcript *transcript, const char *data, size_t lengt
     transcript->text[transcript->length] = 0;
 }
 
-__attribute__((format(printf, 2, 3))) static void append_text(struct transcript *transcript, const char *format, ...) {
+__attribute__((format(printf, 2, 3))) static void append_text(struct transcript *transcript, const char *format,
+                                                              ...) {
     char text[512];
     va_list arguments;
     va_start(arguments, format);
@@ -39,8 +40,10 @@ __attribute__((format(printf, 2, 3))) static void append_text(struct transcript 
 static void append_bytes(struct transcript *transcript, struct span bytes) {
     for (size_t i = 0; i < bytes.length; i++) {
         unsigned char byte = (unsigned char)bytes.data[i];
-        if (byte >= ' ' && byte < 0x7F) append(transcript, bytes.data + i, 1);
-        else append_text(transcript, "\\x%02x", byte);
+        if (byte >= ' ' && byte < 0x7F)
+            append(transcript, bytes.data + i, 1);
+        else
+            append_text(transcript, "\\x%02x", byte);
     }
 }
 
@@ -51,7 +54,7 @@ static void append_field(struct transcript *transcript, const char *name, struct
 }
 
 static void append_head(struct transcript *transcript, const struct http_request *request) {
-    static const char *methods[] = { "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "OTHER" };
+    static const char *methods[] = {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "OTHER"};
     append_text(transcript, "%s ", methods[request->method]);
     append_bytes(transcript, request->path);
     if (request->query.data) append_field(transcript, "query", request->query);
@@ -85,7 +88,7 @@ struct conversation {
 
 static void end_body(struct conversation *conversation) {
     if (conversation->body.length == 0) return;
-    append_field(&conversation->said, "body", (struct span){ conversation->body.text, conversation->body.length });
+    append_field(&conversation->said, "body", (struct span){conversation->body.text, conversation->body.length});
     conversation->body.length = 0;
 }
 
@@ -93,7 +96,8 @@ static void take_step(struct conversation *conversation, enum http_step step, st
     struct transcript *said = &conversation->said;
     REQUIRE((step == HTTP_BODY) == (body.length > 0));
     switch (step) {
-    case HTTP_MORE: break;
+    case HTTP_MORE:
+        break;
     case HTTP_HEAD:
         REQUIRE(!conversation->in_request);
         if (said->length > 0) append(said, " ", 1);
@@ -142,7 +146,7 @@ static void feed_piece(struct conversation *conversation, struct span piece) {
 }
 
 struct transcript transcript_make(const struct http_limits *limits, struct span bytes, struct cuts cuts) {
-    struct conversation conversation = { .parser = http_parser_create(limits) };
+    struct conversation conversation = {.parser = http_parser_create(limits)};
     REQUIRE(conversation.parser);
     append(&conversation.said, "", 0);
     size_t at = 0;
@@ -151,7 +155,7 @@ struct transcript transcript_make(const struct http_limits *limits, struct span 
         if (cuts.every > 0 && bytes.length - at > cuts.every) end = at + cuts.every;
         if (i < cuts.count) end = cuts.at[i];
         REQUIRE(end >= at && end <= bytes.length);
-        feed_piece(&conversation, (struct span){ bytes.data + at, end - at });
+        feed_piece(&conversation, (struct span){bytes.data + at, end - at});
         at = end;
     }
     end_body(&conversation);

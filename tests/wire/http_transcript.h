@@ -19,7 +19,7 @@ struct cuts {
     size_t every; /* or: pieces of this size (0: not) */
 };
 
-#define UNCUT ((struct cuts){ 0 })
+#define UNCUT ((struct cuts){0})
 
 struct transcript transcript_make(const struct http_limits *limits, struct span bytes, struct cuts cuts);
 

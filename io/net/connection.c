@@ -1,0 +1,395 @@
+#include "connection.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "socket.h"
+#include "stream.h"
+
+#define DISCARD_MAX (256u << 10)   /* bytes that a peer may send where nobody listens, before it is cut off */
+#define BODY_KEPT (64u << 10)      /* capacity of a body buffer that waits for the next request */
+#define OUTPUT_PAUSE (256u << 10)  /* answers waiting to be sent, beyond which no further request is looked at */
+
+static void start_receive(struct connection *connection) {
+    if (connection->receiving || connection->peer_finished) return;
+    connection->receiving = true;
+    struct io_backend *backend = connection->reactor->backend;
+    backend->operations->receive(backend, connection->descriptor,
+                                 token_make(TOKEN_RECEIVE, connection->index, connection->generation));
+}
+
+static void start_send(struct connection *connection) {
+    struct reactor *reactor = connection->reactor;
+    connection->sending = true;
+    counter_add(&reactor->counters.sends, 1);
+    timer_set(&reactor->timers, &connection->timer, TIMER_STALL, reactor->now_ms);
+    reactor->backend->operations->send(reactor->backend, connection->descriptor,
+                                       connection->send_data + connection->send_done,
+                                       connection->send_length - connection->send_done,
+                                       token_make(TOKEN_SEND, connection->index, connection->generation));
+}
+
+/* The deadline that fits what the connection is waiting for, when nothing is in flight. */
+static void set_waiting_timer(struct connection *connection) {
+    enum timer_kind kind = TIMER_IDLE;
+    if (connection->state == CONNECTION_STREAM)
+        kind = TIMER_HEARTBEAT;
+    else if (connection->state != CONNECTION_REQUEST)
+        kind = TIMER_LINGER;
+    else if (connection->body_wanted)
+        kind = TIMER_BODY;
+    else if (http_parser_midway(connection->parser))
+        kind = TIMER_HEAD;
+    /* A slow request keeps the deadline that it began with; a deadline that moved with every byte would be none. */
+    if (connection->timer.kind == kind && (kind == TIMER_HEAD || kind == TIMER_BODY)) return;
+    timer_set(&connection->reactor->timers, &connection->timer, kind, connection->reactor->now_ms);
+}
+
+void connection_free(struct connection *connection) {
+    struct reactor *reactor = connection->reactor;
+    reactor->backend->operations->close(reactor->backend, connection->descriptor);
+    reactor_give_place(reactor, connection->index);
+    buffer_free(&connection->output);
+    buffer_free(&connection->flight);
+    buffer_free(&connection->body);
+    buffer_free(&connection->held);
+    batch_release(connection->batch);
+    http_parser_destroy(connection->parser);
+    free(connection);
+}
+
+static void cancel_operations(struct connection *connection) {
+    struct io_backend *backend = connection->reactor->backend;
+    backend->operations->shutdown(backend, connection->descriptor, SHUT_RDWR);
+    if (connection->receiving)
+        backend->operations->cancel(backend, token_make(TOKEN_RECEIVE, connection->index, connection->generation));
+    if (connection->sending)
+        backend->operations->cancel(backend, token_make(TOKEN_SEND, connection->index, connection->generation));
+}
+
+static void leave_stream(struct connection *connection) {
+    if (connection->stream == NULL) return;
+    stream_close(connection->stream);
+    connection->stream = NULL;
+}
+
+void connection_close(struct connection *connection) {
+    if (connection->state != CONNECTION_CLOSING) {
+        connection->state = CONNECTION_CLOSING;
+        leave_stream(connection);
+        timer_stop(&connection->timer);
+        cancel_operations(connection);
+    }
+    if (!connection->receiving && !connection->sending) reactor_bury(connection->reactor, connection);
+}
+
+/* All is sent and nothing more will be: our side is shut. */
+static void begin_linger(struct connection *connection) {
+    struct reactor *reactor = connection->reactor;
+    leave_stream(connection);
+    if (connection->peer_finished) {
+        connection_close(connection);
+        return;
+    }
+    connection->state = CONNECTION_LINGER;
+    reactor->backend->operations->shutdown(reactor->backend, connection->descriptor, SHUT_WR);
+    timer_set(&reactor->timers, &connection->timer, TIMER_LINGER, reactor->now_ms);
+    start_receive(connection);
+}
+
+void connection_flush(struct connection *connection) {
+    if (connection->sending || connection->state == CONNECTION_CLOSING) return;
+    if (connection->output.length > 0) {
+        connection->flight = connection->output;
+        connection->output = (struct buffer){NULL, 0, 0};
+        connection->send_data = connection->flight.data;
+        connection->send_length = connection->flight.length;
+        connection->send_done = 0;
+        start_send(connection);
+    } else if (connection->end_after_output && connection->state != CONNECTION_LINGER) {
+        begin_linger(connection);
+    }
+}
+
+void connection_send_batch(struct connection *connection, struct batch *batch, size_t offset, size_t length) {
+    WEIR_DCHECK(!connection->sending && connection->output.length == 0);
+    connection->batch = batch;
+    connection->send_data = batch->data + offset;
+    connection->send_length = length;
+    connection->send_done = 0;
+    start_send(connection);
+}
+
+void connection_end(struct connection *connection) {
+    connection->end_after_output = true;
+    connection_flush(connection);
+}
+
+void connection_become_stream(struct connection *connection, struct stream *stream) {
+    connection->state = CONNECTION_STREAM;
+    connection->stream = stream;
+    buffer_free(&connection->body);
+}
+
+/* ---- Receiving ---------------------------------------------------------------------------------------------- */
+
+static void refuse(struct connection *connection, unsigned status, const char *code, const char *message) {
+    const struct exchange *exchange = connection->reactor->shared->exchange;
+    connection->refused = true;
+    exchange->refused(connection, status, code, message);
+    connection_end(connection);
+}
+
+static void take_head(struct connection *connection) {
+    const struct http_request *request = http_parser_request(connection->parser);
+    counter_add(&connection->reactor->counters.requests, 1);
+    if (!request->has_body) return;
+    connection->body_wanted = connection->reactor->shared->exchange->head(connection, request);
+    if (connection->body_wanted) {
+        set_waiting_timer(connection);
+        return;
+    }
+    connection->refused = true;
+    connection->end_after_output = true;
+}
+
+static void take_request(struct connection *connection) {
+    const struct http_request *request = http_parser_request(connection->parser);
+    bool keep_alive = request->keep_alive;
+    connection->body_wanted = false;
+    connection->reactor->shared->exchange->request(connection, request, buffer_span(&connection->body));
+    connection->body.length = 0;
+    if (connection->body.capacity > BODY_KEPT) buffer_free(&connection->body);
+    if (connection->state == CONNECTION_STREAM) { /* no request will follow */
+        http_parser_destroy(connection->parser);
+        connection->parser = NULL;
+    }
+    if (connection->state != CONNECTION_REQUEST) return;
+    http_parser_reset(connection->parser);
+    if (keep_alive && !connection->reactor->draining) return;
+    connection->refused = true;
+    connection->end_after_output = true;
+}
+
+static void take_step(struct connection *connection, enum http_step step, struct span body) {
+    switch (step) {
+    case HTTP_MORE:
+        break;
+    case HTTP_HEAD:
+        take_head(connection);
+        break;
+    case HTTP_BODY:
+        if (!buffer_append(&connection->body, body.data, body.length))
+            refuse(connection, 503, "no_memory", "The server is out of memory.");
+        break;
+    case HTTP_DONE:
+        take_request(connection);
+        break;
+    case HTTP_BAD: {
+        const struct http_problem *problem = http_parser_problem(connection->parser);
+        refuse(connection, problem->status, problem->code, problem->message);
+        break;
+    }
+    }
+}
+
+/* Whether the next bytes are for the parser: not after a refusal, not on a stream, not before the answers are out. */
+static bool can_parse(const struct connection *connection) {
+    return connection->state == CONNECTION_REQUEST && !connection->refused &&
+           connection->output.length + connection->flight.length < OUTPUT_PAUSE;
+}
+
+/* Takes as many requests as there are; returns how many bytes are done with. */
+static size_t parse(struct connection *connection, const char *data, size_t length) {
+    size_t done = 0;
+    enum http_step step = HTTP_MORE;
+    while (can_parse(connection) && (done < length || step != HTTP_MORE)) {
+        size_t consumed = 0;
+        struct span body = {NULL, 0};
+        step = http_parser_feed(connection->parser, data + done, length - done, &consumed, &body);
+        done += consumed;
+        take_step(connection, step, body);
+    }
+    return done;
+}
+
+/* Bytes behind a stream's request, behind a refusal, or in LINGER: nobody's. False when there were too many. */
+static bool discard(struct connection *connection, size_t length) {
+    connection->discarded += length;
+    return connection->discarded <= DISCARD_MAX;
+}
+
+/* After input was taken: go on receiving, or wait until the answers are out. */
+static void settle(struct connection *connection) {
+    if (connection->state == CONNECTION_CLOSING) return;
+    connection_flush(connection);
+    if (connection->state == CONNECTION_CLOSING) return;
+    if (connection->held.length == 0) start_receive(connection);
+    if (!connection->sending && connection->state == CONNECTION_REQUEST) set_waiting_timer(connection);
+}
+
+/* Bytes that came while the output was too long wait in `held`; while there are any, nothing is received. */
+static void take_input(struct connection *connection, const char *data, size_t length) {
+    size_t done = parse(connection, data, length);
+    if (connection->state == CONNECTION_REQUEST && !connection->refused) {
+        if (!buffer_append(&connection->held, data + done, length - done)) {
+            connection_close(connection);
+            return;
+        }
+    } else if (!discard(connection, length - done)) {
+        connection_close(connection);
+        return;
+    }
+    settle(connection);
+}
+
+static void take_held(struct connection *connection) {
+    struct buffer held = connection->held;
+    connection->held = (struct buffer){NULL, 0, 0};
+    take_input(connection, held.data, held.length);
+    buffer_free(&held);
+}
+
+/* FIN. What was asked is still answered; a stream ends, for its reader is gone or will not be heard of again. */
+static void take_end_of_input(struct connection *connection) {
+    connection->peer_finished = true;
+    bool answering = connection->sending || connection->output.length > 0;
+    if (connection->state != CONNECTION_REQUEST || !answering)
+        connection_close(connection);
+    else
+        connection_end(connection);
+}
+
+void connection_received(struct connection *connection, struct io_completion *completion) {
+    struct io_backend *backend = connection->reactor->backend;
+    connection->receiving = false;
+    if (connection->state == CONNECTION_CLOSING || completion->result < 0) {
+        if (completion->data != NULL) backend->operations->release(backend, completion->data);
+        connection_close(connection);
+        return;
+    }
+    if (completion->result == 0) {
+        take_end_of_input(connection);
+        return;
+    }
+    if (connection->state == CONNECTION_REQUEST) {
+        take_input(connection, completion->data, completion->size);
+    } else if (discard(connection, completion->size)) {
+        start_receive(connection);
+    } else {
+        connection_close(connection);
+    }
+    backend->operations->release(backend, completion->data);
+}
+
+/* ---- Sending ------------------------------------------------------------------------------------------------ */
+
+static void finish_send(struct connection *connection) {
+    if (connection->batch != NULL) {
+        batch_release(connection->batch);
+        connection->batch = NULL;
+    } else {
+        buffer_free(&connection->flight);
+    }
+    connection->send_data = NULL;
+}
+
+void connection_sent(struct connection *connection, int32_t result) {
+    connection->sending = false;
+    if (connection->state == CONNECTION_CLOSING || result <= 0) {
+        connection_close(connection);
+        return;
+    }
+    connection->send_done += (size_t)result;
+    if (connection->send_done < connection->send_length) {
+        start_send(connection);
+        return;
+    }
+    bool batch = connection->batch != NULL;
+    finish_send(connection);
+    if (connection->stream != NULL && batch) stream_batch_sent(connection->stream);
+    if (connection->output.length == 0 && connection->stream != NULL) stream_advance(connection->stream);
+    connection_flush(connection);
+    if (connection->state == CONNECTION_CLOSING || connection->sending) return;
+    if (connection->held.length > 0 && can_parse(connection)) {
+        take_held(connection);
+        return;
+    }
+    if (connection->state != CONNECTION_LINGER) set_waiting_timer(connection);
+}
+
+/* ---- Deadlines ---------------------------------------------------------------------------------------------- */
+
+/* A send is stalled when the peer has taken nothing at all for one duration; a slow one only goes on. */
+static void check_stall(struct connection *connection) {
+    struct reactor *reactor = connection->reactor;
+    uint64_t progress = socket_progress(connection->descriptor);
+    if (progress != connection->progress) {
+        connection->progress = progress;
+        timer_set(&reactor->timers, &connection->timer, TIMER_STALL, reactor->now_ms);
+        return;
+    }
+    counter_add(&reactor->counters.stalled, 1);
+    connection_close(connection);
+}
+
+void connection_expired(struct connection *connection, enum timer_kind kind) {
+    switch (kind) {
+    case TIMER_HEAD:
+        refuse(connection, 408, "request_timeout", "The request head did not arrive in time.");
+        break;
+    case TIMER_BODY:
+        refuse(connection, 408, "request_timeout", "The request body did not arrive in time.");
+        break;
+    case TIMER_HEARTBEAT:
+        stream_heartbeat(connection->stream);
+        break;
+    case TIMER_STALL:
+        check_stall(connection);
+        break;
+    default:
+        connection_close(connection);
+        break;
+    }
+}
+
+/* ---- Beginning ---------------------------------------------------------------------------------------------- */
+
+static void close_descriptor(struct reactor *reactor, int descriptor) {
+    reactor->backend->operations->close(reactor->backend, descriptor);
+}
+
+/* One more than max_connections gets an answer instead of silence; those who are there are not disturbed. */
+static bool is_over_limit(struct reactor *reactor) {
+    return u32_load_relaxed(&reactor->shared->connections) > reactor->shared->config.max_connections;
+}
+
+void connection_open(struct reactor *reactor, int descriptor, enum listener_role role) {
+    struct connection *connection = calloc(1, sizeof(*connection));
+    struct http_limits limits = {reactor->shared->config.max_head_bytes, reactor->shared->config.max_headers,
+                                 reactor->shared->config.max_body_bytes};
+    if (connection != NULL) connection->parser = http_parser_create(&limits);
+    uint32_t index = connection != NULL && connection->parser != NULL
+                         ? reactor_take_place(reactor, connection)
+                         : UINT32_MAX;
+    if (index == UINT32_MAX) {
+        if (connection != NULL) http_parser_destroy(connection->parser);
+        free(connection);
+        close_descriptor(reactor, descriptor);
+        return;
+    }
+    connection->reactor = reactor;
+    connection->index = index;
+    connection->generation = reactor->places[index].generation;
+    connection->descriptor = descriptor;
+    connection->role = (uint8_t)role;
+    socket_tune(descriptor);
+    if (is_over_limit(reactor)) {
+        counter_add(&reactor->counters.over_limit, 1);
+        refuse(connection, 503, "too_many_connections", "The server has reached max_connections.");
+        return;
+    }
+    set_waiting_timer(connection);
+    start_receive(connection);
+}

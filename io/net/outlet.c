@@ -1,0 +1,216 @@
+#include "outlet.h"
+
+#include <stdlib.h>
+
+#include "wire/text.h"
+
+static unsigned profile_index(struct stream_profile profile) {
+    return (unsigned)profile.format * 2 + (profile.chunked ? 1 : 0);
+}
+
+static struct outlet *make_outlet(struct reactor *reactor, weir_session *session) {
+    weir_session_info info;
+    struct outlet *outlet = calloc(1, sizeof(*outlet));
+    if (outlet == NULL) return NULL;
+    weir_session_info_get(session, &info);
+    outlet->reactor = reactor;
+    outlet->session = session;
+    outlet->epoch_length = (uint8_t)weir_epoch_format(info.epoch, outlet->epoch);
+    return outlet;
+}
+
+int outlet_join(struct reactor *reactor, weir_session *session, struct outlet **out) {
+    struct outlet *outlet = weir_outlet_user(reactor->poller, session);
+    *out = outlet;
+    if (outlet != NULL) { /* it holds the session already */
+        weir_session_release(session);
+        outlet->stream_count++;
+        return WEIR_OK;
+    }
+    outlet = make_outlet(reactor, session);
+    int status = outlet == NULL ? WEIR_NO_MEMORY
+                                : weir_outlet_open(reactor->poller, session, outlet, &outlet->notified);
+    if (status != WEIR_OK) {
+        free(outlet);
+        weir_session_release(session);
+        return status;
+    }
+    outlet->stream_count = 1;
+    *out = outlet;
+    return WEIR_OK;
+}
+
+static void drop_batches(struct outlet *outlet) {
+    for (unsigned i = 0; i < PROFILES; i++) {
+        batch_release(outlet->current[i]);
+        batch_release(outlet->behind[i]);
+        outlet->current[i] = outlet->behind[i] = NULL;
+    }
+}
+
+void outlet_leave(struct outlet *outlet) {
+    if (--outlet->stream_count > 0) return;
+    drop_batches(outlet);
+    weir_outlet_close(outlet->notified);
+    weir_session_release(outlet->session);
+    free(outlet);
+}
+
+/* ---- Rendering ---------------------------------------------------------------------------------------------- */
+
+struct rendering {
+    struct outlet *outlet;
+    struct stream *stream;
+    struct batch *batch;
+};
+
+/* Writes one event behind the batch's last. WEIR_FULL when the batch has no room left for it. */
+static int render_event(struct rendering *rendering, const weir_event *event) {
+    struct outlet *outlet = rendering->outlet;
+    struct batch *batch = rendering->batch;
+    struct stream_event rendered;
+    char id[WEIR_ID_MAX];
+    memcpy(id, outlet->epoch, outlet->epoch_length);
+    id[outlet->epoch_length] = '.';
+    rendered.id.data = id;
+    rendered.id.length = outlet->epoch_length + 1u + text_write_u64(id + outlet->epoch_length + 1, event->sequence);
+    rendered.kind.data =
+        weir_kind_name(outlet->reactor->shared->engine, event->kind, &rendered.kind.length);
+    rendered.payload.data = outlet->reactor->scratch;
+    rendered.payload.length = event->length;
+    size_t room = batch->capacity - batch->length;
+    size_t size = stream_write_event(batch->data + batch->length, room, rendering->stream->profile, &rendered);
+    if (!batch_fits(batch, size)) return WEIR_FULL;
+    if (size > room) /* the batch was empty, and has been made larger for this one event */
+        stream_write_event(batch->data, batch->capacity, rendering->stream->profile, &rendered);
+    batch_added(batch, size);
+    return WEIR_OK;
+}
+
+/* Reads on with the stream's cursor and renders until there is nothing more, or no room. Returns what ended it; an
+ * event that found no room is left for the next batch. */
+static int render(struct rendering *rendering, weir_gap *gap) {
+    struct outlet *outlet = rendering->outlet;
+    weir_cursor *cursor = &rendering->stream->cursor;
+    for (;;) {
+        weir_event event;
+        weir_cursor before = *cursor;
+        int status = weir_read(outlet->session, cursor, outlet->reactor->scratch,
+                               outlet->reactor->scratch_size, &event, gap);
+        if (status != WEIR_OK) return status;
+        status = render_event(rendering, &event);
+        if (status == WEIR_OK) continue;
+        *cursor = before;
+        return status;
+    }
+}
+
+/* ---- Sharing ------------------------------------------------------------------------------------------------ */
+
+static int lend(struct batch *batch, struct stream *stream, uint64_t from, struct outlet_run *run) {
+    run->offset = batch_offset(batch, from);
+    run->length = batch->length - run->offset;
+    run->events = (uint32_t)(batch->to - from);
+    run->batch = batch;
+    batch_hold(batch);
+    weir_cursor_advance(stream->outlet->session, &stream->cursor, batch->to);
+    return WEIR_OK;
+}
+
+/* A lone subscriber gets a copy of its own, as large as it is: the working batch is free again at once, and a slow
+ * reader holds no more than what it is being sent. */
+static int lend_copy(const struct batch *batch, struct stream *stream, uint64_t from, struct outlet_run *run) {
+    struct batch *copy = batch_copy(batch, from);
+    if (copy == NULL) return WEIR_NO_MEMORY;
+    int status = lend(copy, stream, from, run);
+    batch_release(copy); /* the run holds it now */
+    return status;
+}
+
+/* Keeps a new batch where the next streams will look for it. */
+static void keep(struct outlet *outlet, struct batch *batch, unsigned profile) {
+    struct batch **place = &outlet->current[profile];
+    if (*place != NULL && batch->from < (*place)->from) place = &outlet->behind[profile];
+    batch_release(*place);
+    batch_hold(batch);
+    *place = batch;
+}
+
+/* A batch that begins where the stream stands. */
+static int run_of_new_batch(struct outlet *outlet, struct stream *stream, struct outlet_run *run, weir_gap *gap) {
+    weir_cursor before = stream->cursor;
+    struct rendering rendering = {outlet, stream, batch_take(&outlet->reactor->batches, before.next)};
+    struct batch *batch = rendering.batch;
+    if (batch == NULL) return WEIR_NO_MEMORY;
+    int status = render(&rendering, gap);
+    if (batch->to > before.next) {
+        run->gap_follows = status == WEIR_GAP;
+        bool shared = outlet->stream_count > 1;
+        if (shared) keep(outlet, batch, profile_index(stream->profile));
+        status = shared ? lend(batch, stream, before.next, run) : lend_copy(batch, stream, before.next, run);
+        if (status != WEIR_OK) stream->cursor = before;
+    }
+    batch_release(batch);
+    return status == WEIR_FULL ? WEIR_NO_MEMORY : status; /* no room in an empty batch: it could not be made larger */
+}
+
+int outlet_next_run(struct outlet *outlet, struct stream *stream, struct outlet_run *run, weir_gap *gap) {
+    unsigned profile = profile_index(stream->profile);
+    uint64_t from = stream->cursor.next;
+    struct batch *current = outlet->current[profile];
+    run->gap_follows = false;
+    if (current != NULL && current->to == from) {
+        /* At the newest end: what is new is rendered behind it, for this stream and those to come. */
+        struct rendering rendering = {outlet, stream, current};
+        int status = render(&rendering, gap);
+        if (current->to == from && status != WEIR_FULL) return status;
+        run->gap_follows = status == WEIR_GAP;
+    }
+    if (batch_holds(current, from)) return lend(current, stream, from, run);
+    struct batch *behind = outlet->behind[profile];
+    if (batch_holds(behind, from)) return lend(behind, stream, from, run);
+    return run_of_new_batch(outlet, stream, run, gap);
+}
+
+/* ---- Streams that wait, and streams that send ------------------------------------------------------------------ */
+
+void outlet_wait(struct outlet *outlet, struct stream *stream) {
+    if (stream->waiting) return;
+    stream->waiting = true;
+    stream->previous = NULL;
+    stream->next = outlet->waiting;
+    if (outlet->waiting != NULL) outlet->waiting->previous = stream;
+    outlet->waiting = stream;
+}
+
+void outlet_unwait(struct outlet *outlet, struct stream *stream) {
+    if (!stream->waiting) return;
+    stream->waiting = false;
+    if (stream->previous != NULL)
+        stream->previous->next = stream->next;
+    else
+        outlet->waiting = stream->next;
+    if (stream->next != NULL) stream->next->previous = stream->previous;
+}
+
+void outlet_send_begins(struct outlet *outlet) { outlet->sending++; }
+
+void outlet_send_ends(struct outlet *outlet) {
+    if (--outlet->sending == 0) drop_batches(outlet);
+}
+
+void outlet_deliver(struct outlet *outlet) {
+    /* The list is taken as a whole: a stream that finds nothing puts itself on the new one. Advancing a stream may
+     * close it, but no other stream, and the outlet stays: one more counted stream holds it. */
+    struct stream *stream = outlet->waiting;
+    outlet->waiting = NULL;
+    outlet->stream_count++;
+    while (stream != NULL) {
+        struct stream *next = stream->next;
+        stream->waiting = false;
+        if (next != NULL) next->previous = NULL;
+        stream_advance(stream);
+        stream = next;
+    }
+    outlet_leave(outlet);
+}

@@ -1,0 +1,318 @@
+/* The server: resolves its configuration, opens its listeners, and gives each reactor a thread. */
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "backend/probe.h"
+#include "http/router.h"
+#include "net/reactor.h"
+#include "net/socket.h"
+#include "weir_io.h"
+
+#define THREADS_MAX 64u
+#define DESCRIPTORS_RESERVED 64u /* for rings, events, logs and the host program */
+#define TOKEN_MIN 16u
+#define TOKEN_MAX 256u
+
+struct weir_reactor {
+    struct reactor *reactor;
+    pthread_t thread;
+    bool running;
+};
+
+struct weir_server {
+    struct reactor_shared shared;
+    weir_reactor reactors[THREADS_MAX];
+    struct reactor *reactor_list[THREADS_MAX];
+    uint32_t reactor_count;
+    struct io_probe probe;
+    char addresses[LISTENERS_MAX][ADDRESS_TEXT_MAX];
+    char *token;
+};
+
+/* ---- Configuration -------------------------------------------------------------------------------------------- */
+
+static bool resolve(uint32_t *field, const char *name, uint32_t standard, uint32_t least, uint32_t most,
+                    weir_io_error *error) {
+    if (*field == 0) *field = standard;
+    if (*field >= least && *field <= most) return true;
+    io_error_set(error, 0, "%s is %u; it can be %u to %u", name, *field, least, most);
+    return false;
+}
+
+static uint32_t core_count(void) {
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    return cores < 1 ? 1 : cores > (long)THREADS_MAX ? THREADS_MAX : (uint32_t)cores;
+}
+
+static bool resolve_times(weir_server_config *config, weir_io_error *error) {
+    const uint32_t day = 24u * 3600u * 1000u;
+    if (config->heartbeat_ms != WEIR_NONE && !resolve(&config->heartbeat_ms, "heartbeat_ms", 15000, 1, day, error))
+        return false;
+    return resolve(&config->head_timeout_ms, "head_timeout_ms", 10000, 1, day, error) &&
+           resolve(&config->body_timeout_ms, "body_timeout_ms", 30000, 1, day, error) &&
+           resolve(&config->idle_timeout_ms, "idle_timeout_ms", 60000, 1, day, error) &&
+           resolve(&config->stall_timeout_ms, "stall_timeout_ms", 30000, 1, day, error) &&
+           resolve(&config->drain_ms, "drain_ms", 5000, 1, day, error) &&
+           resolve(&config->retry_ms, "retry_ms", 1000, 1, day, error);
+}
+
+static bool resolve_sizes(weir_server_config *config, weir_io_error *error) {
+    return resolve(&config->threads, "threads", core_count(), 1, THREADS_MAX, error) &&
+           resolve(&config->max_connections, "max_connections", 65536, 1, 1u << 24, error) &&
+           resolve(&config->max_head_bytes, "max_head_bytes", 16384, 256, 1u << 20, error) &&
+           resolve(&config->max_headers, "max_headers", 100, 8, 10000, error) &&
+           resolve(&config->max_body_bytes, "max_body_bytes", 8u << 20, 1, 1u << 30, error) &&
+           resolve(&config->max_batch_bytes, "max_batch_bytes", 256u << 10, 4096, 64u << 20, error);
+}
+
+static bool check_token(const char *token, weir_io_error *error) {
+    if (token == NULL) return true;
+    size_t length = strlen(token);
+    bool valid = length >= TOKEN_MIN && length <= TOKEN_MAX;
+    for (size_t i = 0; valid && i < length; i++) valid = token[i] > ' ' && token[i] <= '~';
+    if (!valid) io_error_set(error, 0, "the token must have %u to %u visible ASCII bytes", TOKEN_MIN, TOKEN_MAX);
+    return valid;
+}
+
+static bool resolve_config(weir_server_config *config, const weir_server_config *given, weir_io_error *error) {
+    memset(config, 0, sizeof(*config));
+    if (given != NULL) {
+        if (given->size > sizeof(*config) || given->size < sizeof(size_t)) {
+            io_error_set(error, 0, "the configuration is of a version that this library does not know");
+            return false;
+        }
+        memcpy(config, given, given->size);
+    }
+    config->size = sizeof(*config);
+    if (config->listen == NULL) config->listen = "127.0.0.1:8080";
+    if (config->slow_policy != WEIR_POLICY_SKIP && config->slow_policy != WEIR_POLICY_DETACH) {
+        io_error_set(error, 0, "slow_policy can be skip or detach");
+        return false;
+    }
+    return resolve_times(config, error) && resolve_sizes(config, error) && check_token(config->token, error);
+}
+
+/* More connections than descriptors would only mean failing accepts. */
+static void lower_to_descriptors(weir_server_config *config) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return;
+    rlim_t left = limit.rlim_cur > DESCRIPTORS_RESERVED ? limit.rlim_cur - DESCRIPTORS_RESERVED : 1;
+    if (config->max_connections > left) config->max_connections = (uint32_t)left;
+}
+
+/* ---- Listeners -------------------------------------------------------------------------------------------------- */
+
+/* One listening socket per reactor at the same address. Port 0 is chosen by the first; the others follow it. A Unix
+ * socket cannot be shared that way: the first reactor has it alone. */
+static bool open_listeners(weir_server *server, enum listener_role role, const char *text,
+                           int (*descriptors)[LISTENERS_MAX], weir_io_error *error) {
+    struct address address;
+    if (!address_parse(text, role == LISTENER_ADMIN, &address, error)) return false;
+    uint32_t count = address.storage.ss_family == AF_UNIX ? 1 : server->reactor_count;
+    for (uint32_t i = 0; i < count; i++) {
+        weir_io_error why = {0, ""};
+        int descriptor = socket_listen(&address, count > 1, &why);
+        if (descriptor < 0) {
+            io_error_set(error, 0, "%.100s: %.120s", text, why.text);
+            if (error != NULL) error->os_error = why.os_error;
+            return false;
+        }
+        descriptors[i][role] = descriptor;
+        if (i > 0) continue;
+        address_format(descriptor, server->addresses[role]);
+        if (!address_parse(server->addresses[role], true, &address, error)) return false;
+    }
+    return true;
+}
+
+static void close_listeners(int (*descriptors)[LISTENERS_MAX], uint32_t count) {
+    for (uint32_t i = 0; i < count; i++)
+        for (uint32_t role = 0; role < LISTENERS_MAX; role++)
+            if (descriptors[i][role] >= 0) close(descriptors[i][role]);
+}
+
+/* With SO_REUSEPORT a second server on the same port would silently take half the connections: a plain bind of the
+ * port must be possible first. */
+static bool port_is_free(const char *text, weir_io_error *error) {
+    struct address address;
+    weir_io_error why = {0, ""};
+    if (!address_parse(text, true, &address, error)) return false;
+    if (address.storage.ss_family == AF_UNIX) return true;
+    int descriptor = socket_listen(&address, false, &why);
+    if (descriptor >= 0) {
+        close(descriptor);
+        return true;
+    }
+    io_error_set(error, 0, "%.100s: %.120s", text, why.text);
+    if (error != NULL) error->os_error = why.os_error;
+    return false;
+}
+
+/* ---- Reactors --------------------------------------------------------------------------------------------------- */
+
+static struct io_backend *make_backend(const weir_server *server, weir_io_error *error) {
+    struct io_backend *backend = NULL;
+    struct io_backend_config config = {0, 0, 0};
+    int result = server->probe.backend == IO_URING ? io_uring_backend_create(&backend, &config)
+                                                   : io_epoll_backend_create(&backend, &config);
+    if (result == 0) return backend;
+    io_error_set(error, -result, "cannot make the I/O backend");
+    return NULL;
+}
+
+static int make_reactors(weir_server *server, int (*descriptors)[LISTENERS_MAX], weir_io_error *error) {
+    server->shared.reactors = server->reactor_list;
+    for (uint32_t i = 0; i < server->reactor_count; i++) {
+        struct io_backend *backend = make_backend(server, error);
+        if (backend == NULL) return WEIR_NO_MEMORY;
+        int status = reactor_create(&server->reactors[i].reactor, &server->shared, i, backend, descriptors[i]);
+        if (status != WEIR_OK) {
+            io_error_set(error, 0, "cannot make reactor %u: %s", i, weir_strerror(status));
+            return status;
+        }
+        for (uint32_t role = 0; role < LISTENERS_MAX; role++) descriptors[i][role] = -1; /* the reactor's now */
+        server->reactor_list[i] = server->reactors[i].reactor;
+        server->shared.reactor_count = i + 1;
+    }
+    return WEIR_OK;
+}
+
+static bool find_backend(weir_server *server, weir_io_error *error) {
+    static const enum io_choice choices[] = {
+        [WEIR_IO_AUTO] = IO_AUTO, [WEIR_IO_URING] = IO_URING, [WEIR_IO_EPOLL] = IO_EPOLL};
+    if ((unsigned)server->shared.config.io > WEIR_IO_EPOLL) {
+        io_error_set(error, 0, "io can be auto, uring or epoll");
+        return false;
+    }
+    io_probe(choices[server->shared.config.io], &server->probe);
+    if (!server->probe.usable) io_error_set(error, 0, "%s", server->probe.reason);
+    return server->probe.usable;
+}
+
+static int build(weir_server *server, weir_io_error *error) {
+    int descriptors[THREADS_MAX][LISTENERS_MAX];
+    const weir_server_config *config = &server->shared.config;
+    for (uint32_t i = 0; i < THREADS_MAX; i++) descriptors[i][0] = descriptors[i][1] = -1;
+    server->shared.admin_separate = config->admin_listen != NULL;
+    bool opened = find_backend(server, error) && port_is_free(config->listen, error) &&
+                  open_listeners(server, LISTENER_PUBLIC, config->listen, descriptors, error) &&
+                  (config->admin_listen == NULL ||
+                   (port_is_free(config->admin_listen, error) &&
+                    open_listeners(server, LISTENER_ADMIN, config->admin_listen, descriptors, error)));
+    int status = opened ? make_reactors(server, descriptors, error) : WEIR_INVALID;
+    if (status != WEIR_OK) close_listeners(descriptors, THREADS_MAX);
+    return status;
+}
+
+/* ---- The public functions ---------------------------------------------------------------------------------------- */
+
+int weir_server_create(weir_server **out, weir_engine *engine, const weir_server_config *given, weir_io_error *error) {
+    if (out == NULL || engine == NULL) return WEIR_INVALID;
+    *out = NULL;
+    weir_server *server = calloc(1, sizeof(*server));
+    if (server == NULL) return WEIR_NO_MEMORY;
+    weir_server_config *config = &server->shared.config;
+    int status = resolve_config(config, given, error) ? WEIR_OK : WEIR_INVALID;
+    if (status == WEIR_OK && config->token != NULL) {
+        server->token = strdup(config->token);
+        config->token = server->token;
+        if (server->token == NULL) status = WEIR_NO_MEMORY;
+    }
+    if (status == WEIR_OK) {
+        lower_to_descriptors(config);
+        server->shared.engine = engine;
+        server->shared.exchange = &router_exchange;
+        server->reactor_count = config->threads;
+        status = build(server, error);
+    }
+    if (status != WEIR_OK) {
+        weir_server_destroy(server);
+        return status;
+    }
+    config->listen = server->addresses[LISTENER_PUBLIC];
+    if (config->admin_listen != NULL) config->admin_listen = server->addresses[LISTENER_ADMIN];
+    *out = server;
+    return WEIR_OK;
+}
+
+const char *weir_server_address(const weir_server *server, int which) {
+    if (which < 0 || which >= (int)LISTENERS_MAX || server->addresses[which][0] == '\0') return NULL;
+    return server->addresses[which];
+}
+
+const char *weir_server_backend(const weir_server *server) { return server->probe.reason; }
+
+static void *run_reactor(void *argument) {
+    weir_reactor *reactor = argument;
+    while (reactor_turn(reactor->reactor, IO_WAIT_FOREVER) >= 0) {
+    }
+    return NULL;
+}
+
+int weir_server_start(weir_server *server, weir_io_error *error) {
+    for (uint32_t i = 0; i < server->reactor_count; i++) {
+        int result = pthread_create(&server->reactors[i].thread, NULL, run_reactor, &server->reactors[i]);
+        if (result != 0) {
+            io_error_set(error, result, "cannot start reactor %u", i);
+            weir_server_stop(server);
+            weir_server_join(server);
+            return WEIR_NO_MEMORY;
+        }
+        server->reactors[i].running = true;
+    }
+    return WEIR_OK;
+}
+
+static void set_control(weir_server *server, uint32_t bit) {
+    uint32_t control = u32_load_relaxed(&server->shared.control);
+    /* Release: partner is obey_control (reactor.c). */
+    while (!u32_cas_acq_rel(&server->shared.control, &control, control | bit)) {
+    }
+    for (uint32_t i = 0; i < server->shared.reactor_count; i++) reactor_wake(server->reactors[i].reactor);
+}
+
+void weir_server_drain(weir_server *server) { set_control(server, CONTROL_DRAIN); }
+
+void weir_server_stop(weir_server *server) { set_control(server, CONTROL_STOP); }
+
+void weir_server_join(weir_server *server) {
+    for (uint32_t i = 0; i < server->reactor_count; i++) {
+        if (!server->reactors[i].running) continue;
+        pthread_join(server->reactors[i].thread, NULL);
+        server->reactors[i].running = false;
+    }
+}
+
+static void remove_socket_file(const char *address) {
+    if (strncmp(address, "unix:", 5) == 0) unlink(address + 5);
+}
+
+void weir_server_destroy(weir_server *server) {
+    if (server == NULL) return;
+    weir_server_stop(server);
+    weir_server_join(server);
+    for (uint32_t i = 0; i < server->shared.reactor_count; i++) reactor_destroy(server->reactors[i].reactor);
+    remove_socket_file(server->addresses[LISTENER_ADMIN]);
+    free(server->token);
+    free(server);
+}
+
+weir_reactor *weir_server_reactor(weir_server *server, uint32_t index) {
+    return index < server->shared.reactor_count ? &server->reactors[index] : NULL;
+}
+
+int weir_reactor_descriptor(const weir_reactor *reactor) {
+    struct io_backend *backend = reactor->reactor->backend;
+    return backend->operations->pollable(backend);
+}
+
+int weir_reactor_run_once(weir_reactor *reactor, uint32_t timeout_ms) {
+    return reactor_visit(reactor->reactor, (uint64_t)timeout_ms * 1000000u);
+}
+
+uint32_t weir_reactor_timeout(const weir_reactor *reactor) { return reactor_timeout_ms(reactor->reactor); }
