@@ -32,7 +32,7 @@ struct publish_options {
     uint64_t unknown, max_line, timeout, give_up;
 };
 
-/* Consecutive lines, joined by LF in `body`. */
+/* Consecutive lines, each followed by LF in `body`. */
 struct batch {
     char *body;
     size_t starts[BATCH_LINES + 1]; /* where line i begins; [count]: where one more would */
@@ -68,14 +68,15 @@ enum outcome {
     OUTCOME_INTERRUPTED
 };
 
-static enum outcome judge_status(const struct client_answer *answer) {
+static enum outcome judge_answer(const struct client_answer *answer, const struct answer_text *text) {
     switch (answer->status) {
     case 200:
     case 201:
         return OUTCOME_ACCEPTED;
     case 400:
-    case 413:
-    case 422:
+    case 422: /* either a line of it is bad, and is named, or all of it is */
+        return answer_text_number(text, "line") > 0 ? OUTCOME_BAD_LINE : OUTCOME_REFUSED;
+    case 413: /* a line, or all of them together */
         return OUTCOME_BAD_LINE;
     case 408:
     case 425:
@@ -97,8 +98,8 @@ static enum outcome post_lines(struct publish *publish, unsigned start, unsigned
         .method = "POST",
         .path = publish->path,
         .accept = "application/json",
-        .content_type = count == 1 ? "text/plain; charset=utf-8" : "application/x-ndjson",
-        .body = {batch->body + begin, batch->starts[start + count] - begin - 1},
+        .content_type = "text/plain; charset=utf-8",
+        .body = {batch->body + begin, batch->starts[start + count] - begin},
     };
     publish->text.length = 0;
     enum client_result result = client_exchange(client, &request);
@@ -108,10 +109,10 @@ static enum outcome post_lines(struct publish *publish, unsigned start, unsigned
                : result == CLIENT_UNANSWERED ? OUTCOME_UNKNOWN
                                              : OUTCOME_INTERRUPTED;
     }
-    enum outcome outcome = judge_status(&client->answer);
+    enum outcome outcome = judge_answer(&client->answer, &publish->text);
     if (outcome != OUTCOME_ACCEPTED) {
         answer_text_describe(&publish->text, client->answer.status, why, capacity);
-    } else if (count > 1 && answer_text_number(&publish->text, "count") != count) {
+    } else if (answer_text_number(&publish->text, "count") != count) {
         snprintf(why, capacity, "the server's answer does not count %u lines", count);
         outcome = OUTCOME_UNKNOWN;
     }
@@ -200,12 +201,19 @@ static void refuse_line(struct publish *publish, uint64_t number, const char *wh
     line_ranges_add(&publish->refused, number, number);
 }
 
-/* A request is taken whole or not at all. So when one is refused for a line in it, send the lines before that line, and
- * then that one alone, which tells for sure that it is the one. Without its number, halves find it. */
+/* A request with a bad line is not taken at all. So send the lines before that line, and then that one alone, which
+ * tells for sure that it is the one. Without its number, halves find it. */
 static unsigned lines_before_bad(const struct publish *publish, unsigned count) {
     uint64_t line = answer_text_number(&publish->text, "line");
     if (line > 1 && line <= count) return (unsigned)line - 1;
     return line == 1 ? 1 : count / 2;
+}
+
+/* A server that ran out of something in the middle says how many lines it took before that: those are published. */
+static unsigned lines_taken(const struct publish *publish, unsigned count) {
+    if (publish->client.answer.status == 0) return 0;
+    uint64_t accepted = answer_text_number(&publish->text, "accepted");
+    return accepted < count ? (unsigned)accepted : 0;
 }
 
 /* Sends the batch to its end, or until publish->stop is set. */
@@ -230,7 +238,11 @@ static void send_batch(struct publish *publish) {
         } else if (outcome == OUTCOME_UNKNOWN) {
             if (handle_unknown(publish, first, first + count - 1, why)) continue;
         } else if (outcome == OUTCOME_LATER) {
-            handle_later(publish, first, why);
+            unsigned taken = lines_taken(publish, count);
+            if (taken > 0) handle_accepted(publish, taken);
+            handle_later(publish, first + taken, why);
+            start += taken;
+            count -= taken;
             continue;
         } else if (outcome == OUTCOME_REFUSED) {
             clear_progress(publish);
@@ -247,12 +259,11 @@ static void send_batch(struct publish *publish) {
 
 /* ---- Input ------------------------------------------------------------------------------------------------------- */
 
-/* False when the batch must go out first: it is full, or this line, being empty or following an empty one, has to be a
- * request of its own (an empty line is an event; inside NDJSON it would be nothing), or it does not follow. */
+/* False when the batch must go out first: it is full, or the line does not follow. */
 static bool batch_takes(const struct batch *batch, struct span line, uint64_t number) {
     if (batch->count == 0) return true;
     if (batch->count == BATCH_LINES || batch->starts[batch->count] + line.length > BATCH_BYTES) return false;
-    return line.length > 0 && batch->starts[batch->count] > 1 && number == batch->first + batch->count;
+    return number == batch->first + batch->count;
 }
 
 static void batch_add(struct batch *batch, struct span line, uint64_t number) {
@@ -390,7 +401,7 @@ static const struct option_syntax publish_syntax = {
 
 /* Writes the route, with the kind percent-encoded. */
 static void write_path(char *out, size_t capacity, const char *session, const char *kind) {
-    int used = snprintf(out, capacity, "/sessions/%s/events%s", session, kind != NULL ? "?event=" : "");
+    int used = snprintf(out, capacity, "/sessions/%s/events?split=lines%s", session, kind != NULL ? "&event=" : "");
     for (const char *byte = kind; byte != NULL && *byte != '\0'; byte++) {
         used += snprintf(out + used, capacity - (size_t)used, "%%%02X", (unsigned)(unsigned char)*byte);
     }

@@ -253,6 +253,33 @@ static void run_stream(struct tail *tail, char *why, size_t capacity) {
         snprintf(why, capacity, "the server ended the stream");
 }
 
+/* ---- Where "now" is --------------------------------------------------------------------------------------------------- */
+
+/* Only bytes that a header value may have; weir's ids are a part of these. */
+static bool is_id(const char *id) {
+    size_t length = strlen(id);
+    for (size_t i = 0; i < length; i++) {
+        if (id[i] <= ' ' || id[i] > '~') return false;
+    }
+    return length > 0 && length <= SSE_ID_MAX;
+}
+
+/* --from=now is turned into an id to resume after, so that a cut before the first event loses nothing either. A session
+ * that is not there yet, or has no event, starts now with its oldest. */
+static void find_now(struct tail *tail, const char *session) {
+    char path[128];
+    struct client *client = &tail->client;
+    snprintf(path, sizeof path, "/sessions/%s", session);
+    struct client_request request = {.method = "GET", .path = path, .accept = "application/json"};
+    enum client_result result = client_exchange(client, &request);
+    if (result == CLIENT_INTERRUPTED) tail->finished = EXIT_INTERRUPTED;
+    if (result != CLIENT_OK || client->answer.status != 200) return; /* the stream's own request will tell */
+    json_t *facts = json_loadb(tail->text.bytes, tail->text.length, JSON_REJECT_DUPLICATES, NULL);
+    const char *newest = json_string_value(json_object_get(facts, "newest"));
+    if (newest != NULL && is_id(newest)) sse_decoder_set_last_id(&tail->decoder, newest);
+    json_decref(facts);
+}
+
 /* ---- From stream to stream ------------------------------------------------------------------------------------------ */
 
 /* Waits before the next attempt, or decides that there is none. */
@@ -336,25 +363,16 @@ static const struct option_syntax tail_syntax = {
                 "Exit codes\n" EXIT_CODES_HELP,
 };
 
-/* Only bytes that a header value may have; weir's ids are a part of these. */
-static bool check_last_id(const char *id) {
-    size_t length = strlen(id);
-    bool visible = true;
-    for (size_t i = 0; i < length; i++) {
-        if (id[i] <= ' ' || id[i] > '~') visible = false;
-    }
-    if (visible && length <= SSE_ID_MAX) return true;
-    command_say("tail", "--last-id takes 1 to %d visible ASCII characters", SSE_ID_MAX);
-    return false;
-}
-
 int command_tail(int argc, char **argv) {
     struct tail tail = {.finished = -1};
     const char *session;
     enum options_result parsed = options_parse(&tail_syntax, argc, argv, &tail.options, &session);
     if (parsed != OPTIONS_RUN) return parsed == OPTIONS_HELP ? EXIT_DONE : EXIT_USAGE;
     if (!command_check_session("tail", session)) return EXIT_USAGE;
-    if (tail.options.last_id != NULL && !check_last_id(tail.options.last_id)) return EXIT_USAGE;
+    if (tail.options.last_id != NULL && !is_id(tail.options.last_id)) {
+        command_say("tail", "--last-id takes 1 to %d visible ASCII characters", SSE_ID_MAX);
+        return EXIT_USAGE;
+    }
 
     struct client_target target;
     const char *problem = client_target_parse(&target, tail.options.url, tail.options.unix_path);
@@ -370,11 +388,11 @@ int command_tail(int argc, char **argv) {
     }
     tail.client.body = take_body;
     tail.client.body_context = &tail;
-    snprintf(tail.path, sizeof tail.path, "/sessions/%s/events%s", session,
-             tail.options.from != 0 ? "?from=now" : "");
+    snprintf(tail.path, sizeof tail.path, "/sessions/%s/events", session);
     sse_decoder_init(&tail.decoder, EVENT_LIMIT, take_event, &tail);
     if (tail.options.last_id != NULL) sse_decoder_set_last_id(&tail.decoder, tail.options.last_id);
     backoff_init(&tail.backoff);
     interrupt_catch();
+    if (tail.options.from != 0 && tail.options.last_id == NULL) find_now(&tail, session);
     return run_tail(&tail);
 }

@@ -95,7 +95,7 @@ static void an_interrupted_call_is_no_reason_to_fall_back(void **state) {
     (void)state;
     char plain[256];
     char interrupted[256];
-    probe_under("io_uring_enter:error=EINTR:when=100000", "auto", plain, sizeof plain);
+    probe_under("io_uring_enter:error=EINTR:when=60000", "auto", plain, sizeof plain);
     probe_under("io_uring_enter:error=EINTR:when=1..2", "auto", interrupted, sizeof interrupted);
     assert_string_equal(interrupted, plain);
 }

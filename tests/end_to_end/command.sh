@@ -50,15 +50,15 @@ await() {
     return 1
 }
 
-# start_server ARGUMENTS...: leaves $server, $address and the descriptor $server_out.
+# start_server ARGUMENTS...: leaves $server, $address, and the descriptors $server_out and $server_err.
 start_server() {
-    rm -f "$work/server.fifo"
-    mkfifo "$work/server.fifo"
-    "$weir" serve "$@" >"$work/server.fifo" 2>"$work/server.err" &
+    rm -f "$work"/server.*
+    mkfifo "$work/server.out" "$work/server.err"
+    "$weir" serve "$@" >"$work/server.out" 2>"$work/server.err" &
     server=$!
-    exec {server_out}<"$work/server.fifo"
+    exec {server_out}<"$work/server.out" {server_err}<"$work/server.err"
     if ! await "$server_out" '^listening on http://(.*)$'; then
-        cat "$work/server.err"
+        cat <&"$server_err"
         exit 1
     fi
     address=${BASH_REMATCH[1]}
@@ -71,7 +71,7 @@ stop_server() {
     wait "$server" 2>/dev/null
     code=$?
     server=
-    exec {server_out}<&-
+    exec {server_out}<&- {server_err}<&-
 }
 
 # follow ARGUMENTS...: weir tail in the background: $follower, its descriptors $seen (output) and $told (errors).
@@ -235,10 +235,13 @@ ends_of_the_server() {
     kill -PIPE "$server"
     check "SIGHUP and SIGPIPE change nothing (L07)" await "$seen" cpu_percent
     kill -TERM "$server"
+    check "SIGTERM begins a drain" await "$server_err" 'draining'
+    stop_server INT
+    check "a second signal ends a drain of an hour at once (L01, L02)" is "$code" 0
+    check "the follower waits for the server to come back" await "$told" 'cut: '
     kill -TERM "$follower"
     end_follow
-    stop_server INT
-    check "a second signal ends a drain of an hour at once (L02)" is "$code" 0
+    check "until it is ended" is "$code" 130
 }
 
 help_and_usage

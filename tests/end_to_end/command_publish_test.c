@@ -41,26 +41,21 @@ static void lines_that_are_there_together_go_out_together_and_in_order(void **un
     (void)unused;
     start("one\ntwo\r\nthree", OPTIONS("--event", "a b/c"));
     peer_take(&peer, true);
-    assert_true(peer_has(&peer, "POST /sessions/s/events?event=%61%20%62%2F%63 HTTP/1.1"));
-    assert_true(peer_has(&peer, "Content-Type: application/x-ndjson"));
-    assert_string_equal(peer.request.body, "one\ntwo\nthree");
+    assert_true(peer_has(&peer, "POST /sessions/s/events?split=lines&event=%61%20%62%2F%63 HTTP/1.1"));
+    assert_true(peer_has(&peer, "Content-Type: text/plain; charset=utf-8"));
+    assert_string_equal(peer.request.body, "one\ntwo\nthree\n");
     peer_answer(&peer, "201 Created", "{\"first\":\"e.1\",\"last\":\"e.3\",\"count\":3}");
     finish();
     assert_int_equal(result.code, 0);
     assert_says("3 lines accepted");
 }
 
-static void an_empty_line_is_an_event_of_its_own(void **unused) {
+static void an_empty_line_is_an_event_like_others(void **unused) {
     (void)unused;
-    static const char *const bodies[] = {"one", "", "three\nfour"};
-    start("one\n\nthree\nfour\n", NULL);
-    for (int i = 0; i < 3; i++) {
-        peer_take(&peer, true);
-        assert_string_equal(peer.request.body, bodies[i]);
-        assert_int_equal(peer_has(&peer, "Content-Type: application/x-ndjson"), i == 2);
-        peer_answer(&peer, "201 Created",
-                    i == 2 ? "{\"first\":\"e.3\",\"last\":\"e.4\",\"count\":2}" : "{\"id\":\"e.1\"}");
-    }
+    start("\n\nthree\n\n", NULL);
+    peer_take(&peer, true);
+    assert_string_equal(peer.request.body, "\n\nthree\n\n");
+    peer_answer(&peer, "201 Created", "{\"first\":\"e.1\",\"last\":\"e.4\",\"count\":4}");
     finish();
     assert_int_equal(result.code, 0);
     assert_says("4 lines accepted");
@@ -124,7 +119,7 @@ static void with_resend_the_same_lines_are_sent_again_and_said_to_be_perhaps_dou
     start("1\n2\n3\n", OPTIONS("--unknown", "resend"));
     for (int i = 0; i < 2; i++) {
         peer_take(&peer, true);
-        assert_string_equal(peer.request.body, "1\n2\n3");
+        assert_string_equal(peer.request.body, "1\n2\n3\n");
         peer_hang_up(&peer);
     }
     peer_take(&peer, true);
@@ -137,7 +132,7 @@ static void with_resend_the_same_lines_are_sent_again_and_said_to_be_perhaps_dou
 
 static void an_answer_cut_at_any_byte_is_no_answer(void **unused) {
     (void)unused;
-    static const char answer[] = "HTTP/1.1 201 Created\r\nContent-Length: 12\r\n\r\n{\"id\":\"e.1\"}";
+    static const char answer[] = "HTTP/1.1 201 Created\r\nContent-Length: 11\r\n\r\n{\"count\":1}";
     size_t length = sizeof answer - 1;
     for (size_t cut = 0; cut <= length; cut++) {
         start("only\n", NULL);
@@ -177,8 +172,8 @@ static void a_request_cut_while_being_sent_is_sent_again_without_doubt(void **un
     peer_take(&peer, false);
     peer_hang_up(&peer);
     peer_take(&peer, true);
-    assert_int_equal(peer.request.body_length, sizeof input);
-    peer_answer(&peer, "201 Created", "{\"id\":\"e.1\"}");
+    assert_int_equal(peer.request.body_length, sizeof input + 1);
+    peer_answer(&peer, "201 Created", "{\"count\":1}");
     finish();
     assert_int_equal(result.code, 0);
     assert_says("1 lines accepted");
@@ -208,12 +203,37 @@ static void an_overloaded_server_is_asked_again_and_nothing_is_doubted(void **un
         peer_answer(&peer, "503 Service Unavailable", "{\"error\":{\"code\":\"overloaded\",\"message\":\"later\"}}");
     }
     peer_take(&peer, true);
-    assert_string_equal(peer.request.body, "1\n2");
+    assert_string_equal(peer.request.body, "1\n2\n");
     peer_answer(&peer, "201 Created", "{\"first\":\"e.1\",\"last\":\"e.2\",\"count\":2}");
     finish();
     assert_int_equal(result.code, 0);
     assert_says("503 overloaded: later");
     assert_says("2 lines accepted");
+}
+
+static void lines_that_an_overloaded_server_took_are_not_sent_again(void **unused) {
+    (void)unused;
+    start("1\n2\n3\n", NULL);
+    peer_take(&peer, true);
+    peer_answer(&peer, "503 Service Unavailable",
+                "{\"error\":{\"code\":\"partly_accepted\",\"message\":\"no room\",\"accepted\":2}}");
+    peer_take(&peer, true);
+    assert_string_equal(peer.request.body, "3\n");
+    peer_answer(&peer, "201 Created", "{\"first\":\"e.3\",\"last\":\"e.3\",\"count\":1}");
+    finish();
+    assert_int_equal(result.code, 0);
+    assert_says("3 lines accepted");
+}
+
+static void a_request_refused_for_no_line_in_it_is_not_tried_line_by_line(void **unused) {
+    (void)unused;
+    start("1\n2\n3\n", OPTIONS("--event=end"));
+    peer_take(&peer, true);
+    peer_answer(&peer, "400 Bad Request", "{\"error\":{\"code\":\"reserved_event\",\"message\":\"not yours\"}}");
+    finish();
+    assert_int_equal(result.code, 4);
+    assert_says("400 reserved_event: not yours");
+    assert_says("not sent: line 1 and all after it");
 }
 
 static void it_gives_up_after_the_time_for_it_and_names_what_was_not_sent(void **unused) {
@@ -240,20 +260,21 @@ static int refuse_marked_lines(bool tell_line) {
         requests++;
         const char *body = peer.request.body;
         const char *bad = body[0] == '!' ? body : strstr(body, "\n!");
-        size_t lines = 1, line = 1;
+        size_t lines = 0, line = 1;
         for (const char *byte = body; *byte != '\0'; byte++) {
             lines += *byte == '\n';
             line += bad != NULL && byte <= bad && *byte == '\n';
         }
         if (bad == NULL) {
             accepted += lines;
-            snprintf(json, sizeof json, "{\"id\":\"e.1\",\"first\":\"e.1\",\"last\":\"e.2\",\"count\":%zu}", lines);
+            snprintf(json, sizeof json, "{\"first\":\"e.1\",\"last\":\"e.2\",\"count\":%zu}", lines);
         } else if (tell_line) {
             snprintf(json, sizeof json, "{\"error\":{\"code\":\"bad\",\"message\":\"marked\",\"line\":%zu}}", line);
         } else {
             snprintf(json, sizeof json, "{\"error\":{\"code\":\"bad\",\"message\":\"marked\"}}");
         }
-        peer_answer(&peer, bad == NULL ? "201 Created" : "400 Bad Request", json);
+        const char *refusal = tell_line ? "400 Bad Request" : "413 Content Too Large";
+        peer_answer(&peer, bad == NULL ? "201 Created" : refusal, json);
     }
     return requests;
 }
@@ -267,7 +288,7 @@ static void exactly_the_bad_lines_are_not_accepted_whether_the_server_names_them
         assert_true(requests < (tell != 0 ? 12 : 30));
         assert_int_equal(result.code, 4);
         assert_says("8 lines accepted");
-        assert_says("line 2: not accepted: 400 bad: marked");
+        assert_says(tell != 0 ? "line 2: not accepted: 400 bad: marked" : "line 2: not accepted: 413 bad: marked");
         assert_says("not accepted (3): 2, 6-7");
         assert_silent_on("not sent");
     }
@@ -277,11 +298,11 @@ static void a_line_over_the_limit_is_named_and_the_others_are_sent(void **unused
     (void)unused;
     start("1\n123456789\n3\n", OPTIONS("--max-line=8"));
     peer_take(&peer, true);
-    assert_string_equal(peer.request.body, "1");
-    peer_answer(&peer, "201 Created", "{\"id\":\"e.1\"}");
+    assert_string_equal(peer.request.body, "1\n");
+    peer_answer(&peer, "201 Created", "{\"count\":1}");
     peer_take(&peer, true);
-    assert_string_equal(peer.request.body, "3");
-    peer_answer(&peer, "201 Created", "{\"id\":\"e.2\"}");
+    assert_string_equal(peer.request.body, "3\n");
+    peer_answer(&peer, "201 Created", "{\"count\":1}");
     finish();
     assert_int_equal(result.code, 4);
     assert_says("line 2: not accepted: it is longer than --max-line (8 bytes)");
@@ -303,7 +324,7 @@ static void a_refusal_of_the_whole_stops_it_and_names_the_first_line_not_sent(vo
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lines_that_are_there_together_go_out_together_and_in_order),
-        cmocka_unit_test(an_empty_line_is_an_event_of_its_own),
+        cmocka_unit_test(an_empty_line_is_an_event_like_others),
         cmocka_unit_test(an_unanswered_request_stops_it_with_its_lines_named_unknown),
         cmocka_unit_test(with_skip_it_goes_on_behind_the_lines_of_unknown_outcome),
         cmocka_unit_test(without_skip_what_follows_them_is_named_not_sent),
@@ -313,6 +334,8 @@ int main(void) {
         cmocka_unit_test(a_request_cut_while_being_sent_is_sent_again_without_doubt),
         cmocka_unit_test(a_refusal_that_comes_while_the_body_is_still_being_sent_is_heard_H23),
         cmocka_unit_test(an_overloaded_server_is_asked_again_and_nothing_is_doubted),
+        cmocka_unit_test(lines_that_an_overloaded_server_took_are_not_sent_again),
+        cmocka_unit_test(a_request_refused_for_no_line_in_it_is_not_tried_line_by_line),
         cmocka_unit_test(it_gives_up_after_the_time_for_it_and_names_what_was_not_sent),
         cmocka_unit_test(exactly_the_bad_lines_are_not_accepted_whether_the_server_names_them_or_not),
         cmocka_unit_test(a_line_over_the_limit_is_named_and_the_others_are_sent),

@@ -54,9 +54,9 @@ static void send_text(const char *text) {
 
 static void it_prints_data_and_ends_with_the_session(void **unused) {
     (void)unused;
-    start(OPTIONS("--from=now"));
+    start(NULL);
     peer_take(&peer, true);
-    assert_true(peer_has(&peer, "GET /sessions/s/events?from=now HTTP/1.1"));
+    assert_true(peer_has(&peer, "GET /sessions/s/events HTTP/1.1"));
     assert_true(peer_has(&peer, "Accept: text/event-stream"));
     assert_null(strstr(peer.request.head, "Last-Event-ID"));
     begin_stream();
@@ -146,6 +146,47 @@ static void a_stream_that_the_server_ends_without_a_word_is_resumed(void **unuse
     assert_true(strstr(result.errors, "resumed after") < strstr(result.errors, "gap:"));
 }
 
+static void from_now_is_an_exact_place_that_a_cut_does_not_move(void **unused) {
+    (void)unused;
+    start(OPTIONS("--from=now"));
+    peer_take(&peer, true);
+    assert_true(peer_has(&peer, "GET /sessions/s HTTP/1.1"));
+    peer_answer(&peer, "200 OK", "{\"epoch\":\"e\",\"oldest\":\"e.1\",\"newest\":\"e.41\"}");
+    for (int i = 0; i < 2; i++) {
+        peer_take(&peer, true);
+        assert_true(peer_has(&peer, "GET /sessions/s/events HTTP/1.1"));
+        assert_true(peer_has(&peer, "Last-Event-ID: e.41"));
+        begin_stream();
+        if (i == 0) send_text("retry: 1\n\n");
+        if (i == 0) peer_hang_up(&peer);
+    }
+    send_text("id: e.42\ndata: now\n\nevent: end\ndata: {\"reason\":\"terminated\"}\n\n");
+    finish();
+    assert_int_equal(result.code, 0);
+    assert_string_equal(result.output, "now\n");
+}
+
+static void from_now_of_a_session_without_events_is_its_first_event(void **unused) {
+    (void)unused;
+    static const char *const answers[][2] = {
+        {"200 OK", "{\"epoch\":\"e\",\"oldest\":null,\"newest\":null}"},
+        {"404 Not Found", "{\"error\":{\"code\":\"session_not_found\",\"message\":\"there is none\"}}"},
+    };
+    for (int i = 0; i < 2; i++) {
+        start(OPTIONS("--from=now"));
+        peer_take(&peer, true);
+        peer_answer(&peer, answers[i][0], answers[i][1]);
+        peer_take(&peer, true);
+        assert_true(peer_has(&peer, "GET /sessions/s/events HTTP/1.1"));
+        assert_null(strstr(peer.request.head, "Last-Event-ID"));
+        begin_stream();
+        send_text("id: e.1\ndata: first\n\nevent: end\ndata: {\"reason\":\"terminated\"}\n\n");
+        finish();
+        assert_int_equal(result.code, 0);
+        assert_string_equal(result.output, "first\n");
+    }
+}
+
 static void it_ends_after_as_many_events_as_were_asked_for(void **unused) {
     (void)unused;
     start(OPTIONS("--count", "2"));
@@ -233,6 +274,8 @@ int main(void) {
         cmocka_unit_test(json_output_is_one_object_per_line_whatever_the_bytes),
         cmocka_unit_test(a_stream_cut_at_any_byte_is_resumed_with_nothing_lost_or_repeated_N08),
         cmocka_unit_test(a_stream_that_the_server_ends_without_a_word_is_resumed),
+        cmocka_unit_test(from_now_is_an_exact_place_that_a_cut_does_not_move),
+        cmocka_unit_test(from_now_of_a_session_without_events_is_its_first_event),
         cmocka_unit_test(it_ends_after_as_many_events_as_were_asked_for),
         cmocka_unit_test(a_silent_stream_counts_as_cut),
         cmocka_unit_test(a_refusal_is_told_in_one_line_with_the_servers_words),
