@@ -5,6 +5,8 @@
 
 #define MARK_LIST(X)                                                                                                 \
     X(PUBLISH_BEGIN)                                                                                                 \
+    X(PUBLISH_SLOTS_MADE)                                                                                            \
+    X(PUBLISH_CHUNK_MADE)                                                                                            \
     X(PUBLISH_CELL_TAKEN)                                                                                            \
     X(PUBLISH_CELL_FILLED)                                                                                           \
     X(PUBLISH_SLOT_FOUND)                                                                                            \

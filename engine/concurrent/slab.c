@@ -1,6 +1,7 @@
 #include "slab.h"
 
 #include "base/check.h"
+#include "base/mark.h"
 #include "base/memory.h"
 
 static size_t chunk_objects_size(const struct slab *slab) {
@@ -60,6 +61,7 @@ COLD static int install_chunk(struct slab *slab, uint32_t chunk_index) {
     int status = charge_budget(slab->budget, chunk_size(slab));
     if (status != WEIR_OK) return status;
     void *memory = memory_take(slab->allocator, chunk_size(slab), CACHE_LINE);
+    WEIR_MARK(PUBLISH_CHUNK_MADE);
     void *expected = NULL;
     if (memory != NULL && pointer_cas_acq_rel(&slab->chunks[chunk_index], &expected, memory)) /* S3 */
         return WEIR_OK;

@@ -54,6 +54,7 @@ COLD static int make_slots(weir_session *session, void **ring) {
     struct slots *slots = (struct slots *)memory_take(allocator, size, CACHE_LINE);
     if (slots == NULL) return WEIR_NO_MEMORY;
     slots_init(slots, session->ring_log2, session->first_sequence);
+    WEIR_MARK(PUBLISH_SLOTS_MADE);
     do {
         if (pointer_cas_seq_cst(&session->ring, ring, slots)) { /* seq_cst: see session_slots */
             *ring = slots;

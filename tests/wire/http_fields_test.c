@@ -110,6 +110,7 @@ static const struct {
     {"application/x-ndjson;Q=0.3, text/event-stream;q=0.2", true, true, true},
     {"application/x-ndjson;a=\"b,c;q=0\";q=1, text/event-stream;q=0.2", true, true, true},
     {"text/plain;a=\"\\\",application/x-ndjson\"", false, false, false},
+    {"text/plain;a=\"\\\",application/x-ndjson,\"", false, false, false},
     /* what is not well formed does not count; with nothing left that does, everything is allowed (H28) */
     {"junk", false, true, true},
     {"/, a/, /b, ;q=1", false, true, true},

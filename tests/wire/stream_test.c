@@ -139,6 +139,9 @@ static void gaps_name_what_is_lost(void **state) {
     assert_frame(
         out, stream_write_gap(out, sizeof(out), ndjson, &known_gap),
         "{\"gap\":{\"first\":3,\"last\":17,\"lost\":15,\"reason\":\"evicted\",\"epoch\":\"EEEEEEEEEEE\"}}\n");
+    struct stream_gap single = {SPAN("E"), 9, 9, 1, true, SPAN("slow")};
+    assert_frame(out, stream_write_gap(out, sizeof(out), ndjson, &single),
+                 "{\"gap\":{\"first\":9,\"last\":9,\"lost\":1,\"reason\":\"slow\",\"epoch\":\"E\"}}\n");
     assert_frame(out, stream_write_gap(out, sizeof(out), sse, &unknown_gap),
                  "event: gap\ndata: {\"first\":null,\"last\":null,\"lost\":null,\"reason\":\"epoch\","
                  "\"epoch\":\"EEEEEEEEEEE\"}\n\n");

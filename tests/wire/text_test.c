@@ -150,6 +150,7 @@ static void json_escapes(void **state) {
     (void)state;
     assert_escaped(SPAN(""), "");
     assert_escaped(SPAN("plain"), "plain");
+    assert_escaped(SPAN(" !#[]^~"), " !#[]^~");
     assert_escaped(SPAN("\"\\/"), "\\\"\\\\/");
     assert_escaped(SPAN("\b\f\n\r\t\v"), "\\b\\f\\n\\r\\t\\u000b");
     assert_escaped(SPAN("\0\x01\x1F\x7F"), "\\u0000\\u0001\\u001f\x7F");
