@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "backend/probe.h"
@@ -14,7 +15,8 @@
 #include "weir_io.h"
 
 #define THREADS_MAX 64u
-#define DESCRIPTORS_RESERVED 64u /* for rings, events, logs and the host program */
+#define DESCRIPTORS_RESERVED 64u   /* for logs and the host program */
+#define DESCRIPTORS_PER_REACTOR 8u /* ring, events, listeners, one that is being refused */
 #define TOKEN_MIN 16u
 #define TOKEN_MAX 256u
 
@@ -101,7 +103,8 @@ static bool resolve_config(weir_server_config *config, const weir_server_config 
 static void lower_to_descriptors(weir_server_config *config) {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return;
-    rlim_t left = limit.rlim_cur > DESCRIPTORS_RESERVED ? limit.rlim_cur - DESCRIPTORS_RESERVED : 1;
+    rlim_t reserved = DESCRIPTORS_RESERVED + DESCRIPTORS_PER_REACTOR * config->threads;
+    rlim_t left = limit.rlim_cur > reserved ? limit.rlim_cur - reserved : 1;
     if (config->max_connections > left) config->max_connections = (uint32_t)left;
 }
 
@@ -136,6 +139,20 @@ static void close_listeners(int (*descriptors)[LISTENERS_MAX], uint32_t count) {
             if (descriptors[i][role] >= 0) close(descriptors[i][role]);
 }
 
+/* A process that was killed may hold its port for a moment longer, until the kernel has taken its ring down: whoever
+ * restarts it should not have to wait for that. */
+#define PORT_TRIES 20
+#define PORT_WAIT_NS 50000000l
+
+static int listen_patiently(const struct address *address, weir_io_error *why) {
+    for (int i = 1;; i++) {
+        int descriptor = socket_listen(address, false, why);
+        if (descriptor >= 0 || why->os_error != EADDRINUSE || i == PORT_TRIES) return descriptor;
+        const struct timespec wait = {0, PORT_WAIT_NS};
+        nanosleep(&wait, NULL);
+    }
+}
+
 /* With SO_REUSEPORT a second server on the same port would silently take half the connections: a plain bind of the
  * port must be possible first. */
 static bool port_is_free(const char *text, weir_io_error *error) {
@@ -143,7 +160,7 @@ static bool port_is_free(const char *text, weir_io_error *error) {
     weir_io_error why = {0, ""};
     if (!address_parse(text, true, &address, error)) return false;
     if (address.storage.ss_family == AF_UNIX) return true;
-    int descriptor = socket_listen(&address, false, &why);
+    int descriptor = listen_patiently(&address, &why);
     if (descriptor >= 0) {
         close(descriptor);
         return true;
@@ -268,24 +285,17 @@ int weir_server_start(weir_server *server, weir_io_error *error) {
     return WEIR_OK;
 }
 
-static void set_control(weir_server *server, uint32_t bit) {
-    uint32_t control = u32_load_relaxed(&server->shared.control);
-    /* Release: partner is obey_control (reactor.c). */
-    while (!u32_cas_acq_rel(&server->shared.control, &control, control | bit)) {
-    }
-    for (uint32_t i = 0; i < server->shared.reactor_count; i++) reactor_wake(server->reactors[i].reactor);
-}
+void weir_server_drain(weir_server *server) { reactors_control(&server->shared, CONTROL_DRAIN); }
 
-void weir_server_drain(weir_server *server) { set_control(server, CONTROL_DRAIN); }
+void weir_server_stop(weir_server *server) { reactors_control(&server->shared, CONTROL_STOP); }
 
-void weir_server_stop(weir_server *server) { set_control(server, CONTROL_STOP); }
-
-void weir_server_join(weir_server *server) {
+int weir_server_join(weir_server *server) {
     for (uint32_t i = 0; i < server->reactor_count; i++) {
         if (!server->reactors[i].running) continue;
         pthread_join(server->reactors[i].thread, NULL);
         server->reactors[i].running = false;
     }
+    return u32_load_acquire(&server->shared.control) & CONTROL_FAILED ? WEIR_CLOSED : WEIR_OK;
 }
 
 static void remove_socket_file(const char *address) {

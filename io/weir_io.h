@@ -60,7 +60,8 @@ typedef struct weir_io_error {
 
 /* Makes a server with bound and listening sockets; nothing runs yet. The engine must outlive it. `error` may be NULL.
  * WEIR_INVALID (a field out of range, an address that does not parse or bind, a backend that cannot run),
- * WEIR_NO_MEMORY. May block for up to a second (the backend probe). */
+ * WEIR_NO_MEMORY. May block for up to two seconds: the probe, and an address that is still in
+ * use. */
 WEIR_API int weir_server_create(weir_server **server, weir_engine *engine, const weir_server_config *config,
                                 weir_io_error *error);
 
@@ -81,10 +82,12 @@ WEIR_API void weir_server_drain(weir_server *server);
 /* Ends at once: connections are closed without ceremony. Any thread, async-signal-safe. */
 WEIR_API void weir_server_stop(weir_server *server);
 
-/* Waits until all reactor threads have ended, which a drain or a stop brings about. */
-WEIR_API void weir_server_join(weir_server *server);
+/* Waits until all reactor threads have ended, which a drain or a stop brings about. WEIR_OK; WEIR_CLOSED when the
+ * server stopped by itself because an I/O backend broke (the log tells why). */
+WEIR_API int weir_server_join(weir_server *server);
 
-/* Stops, joins and frees. NULL does nothing. */
+/* Stops, joins and frees. NULL does nothing. Meanwhile no other thread may publish to a session that has subscribers
+ * here: what would wake a reactor is going. */
 WEIR_API void weir_server_destroy(weir_server *server);
 
 /* ---- Reactors driven by the embedder -------------------------------------------------------------------------- */

@@ -1,5 +1,5 @@
-/* How long to wait before the next attempt to reach a server: doubling, capped, and with jitter, so that clients who lost
- * the same server do not come back in one instant. */
+/* How long to wait before the next attempt to reach a server: doubling, capped, and with jitter, so that clients
+ * who lost the same server do not come back in one instant. */
 #ifndef WEIR_IO_COMMAND_BACKOFF_H
 #define WEIR_IO_COMMAND_BACKOFF_H
 

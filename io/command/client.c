@@ -101,7 +101,7 @@ void client_close(struct client *client) {
     client->descriptor = -1;
 }
 
-/* ---- Waiting and connecting -------------------------------------------------------------------------------------- */
+/* ---- Waiting and connecting ------------------------------------------------------------------------------------ */
 
 static void explain(struct client *client, const char *what, int error) {
     snprintf(client->problem, sizeof client->problem, "%.280s: %.60s", what, strerror(error));
@@ -212,7 +212,7 @@ enum client_result client_connect(struct client *client) {
     return client->target.unix_path[0] != '\0' ? connect_unix(client) : connect_tcp(client);
 }
 
-/* ---- Requests ---------------------------------------------------------------------------------------------------- */
+/* ---- Requests -------------------------------------------------------------------------------------------------- */
 
 /* Reads once, without waiting. CLIENT_OK when bytes were taken or none were there. */
 static enum client_result read_some(struct client *client) {
@@ -346,7 +346,7 @@ enum client_result client_exchange(struct client *client, const struct client_re
     return result;
 }
 
-/* ---- Addresses --------------------------------------------------------------------------------------------------- */
+/* ---- Addresses ------------------------------------------------------------------------------------------------- */
 
 /* HOST, HOST:PORT or [V6]:PORT. */
 static const char *parse_authority(struct client_target *target, struct span authority) {

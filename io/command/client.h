@@ -1,8 +1,8 @@
 /* A small HTTP/1.1 client for the command: one connection, one request at a time, over TCP or a Unix socket.
  *
- * What sets it apart is that it knows what a failure means. A request that was not sent to its last byte cannot have been
- * acted on by a server that reads whole bodies first (CLIENT_NOT_SENT); one that was sent and whose answer did not come
- * may or may not have been (CLIENT_UNANSWERED). `weir publish` rests on that difference. */
+ * What sets it apart is that it knows what a failure means. A request that was not sent to its last byte cannot
+ * have been acted on by a server that reads whole bodies first (CLIENT_NOT_SENT); one that was sent and whose
+ * answer did not come may or may not have been (CLIENT_UNANSWERED). `weir publish` rests on that difference. */
 #ifndef WEIR_IO_COMMAND_CLIENT_H
 #define WEIR_IO_COMMAND_CLIENT_H
 
@@ -23,8 +23,8 @@ struct client_target {
     char name[280];      /* "127.0.0.1:8080" or "unix:PATH": the Host header and what a person is told */
 };
 
-/* Takes "http://HOST[:PORT][/PREFIX]" and, when unix_path is not NULL, a socket to connect to instead. Returns NULL, or
- * what is wrong, as the end of a sentence. */
+/* Takes "http://HOST[:PORT][/PREFIX]" and, when unix_path is not NULL, a socket to connect to instead. Returns
+ * NULL, or what is wrong, as the end of a sentence. */
 const char *client_target_parse(struct client_target *target, const char *url, const char *unix_path);
 
 enum client_result {
@@ -75,12 +75,13 @@ struct client {
     llhttp_settings_t settings;
 };
 
-/* `client` must not move afterwards. Set the fields that differ from the defaults (timeouts 10 s and 30 s, patience 1). */
+/* `client` must not move afterwards. Set the fields that differ from the defaults (timeouts 10 s and 30 s,
+ * patience 1). */
 void client_init(struct client *client, const struct client_target *target);
 void client_close(struct client *client);
 
-/* Connects, unless it is; a connection that has been quiet for more than a moment is replaced first, because the server
- * may be closing it this very instant and a request lost that way would look like an unanswered one. */
+/* Connects, unless it is; a connection that has been quiet for more than a moment is replaced first, because the
+ * server may be closing it this very instant and a request lost that way would look like an unanswered one. */
 enum client_result client_connect(struct client *client);
 
 /* Sends a request and returns once it is sent, or earlier when the server answers before that. */

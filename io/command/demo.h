@@ -1,5 +1,5 @@
-/* The demonstration feed of `weir serve --demo`: this machine's load and memory, a few times a second, as JSON events of
- * the session "demo". It publishes in process, through weir.h, as an embedder would. */
+/* The demonstration feed of `weir serve --demo`: this machine's load and memory, a few times a second, as JSON
+ * events of the session "demo". It publishes in process, through weir.h, as an embedder would. */
 #ifndef WEIR_IO_COMMAND_DEMO_H
 #define WEIR_IO_COMMAND_DEMO_H
 

@@ -33,7 +33,8 @@ unsigned interrupt_count(void) {
 int interrupt_poll(struct pollfd *entries, unsigned count, int64_t timeout_ms) {
     struct timespec timeout = {.tv_sec = timeout_ms / 1000, .tv_nsec = timeout_ms % 1000 * 1000000};
     int ready = ppoll(entries, count, timeout_ms < 0 ? NULL : &timeout, &mask_while_waiting);
-    /* When a descriptor is ready the kernel leaves a signal pending: under steady traffic it would never get through. */
+    /* When a descriptor is ready the kernel leaves a signal pending: under steady traffic it would never get
+     * through. */
     const struct timespec no_time = {0, 0};
     while (sigtimedwait(&caught, NULL, &no_time) > 0) {
         count_signal(0);

@@ -1,5 +1,5 @@
-/* SIGINT and SIGTERM for the clients: blocked everywhere but inside the one place where they wait, so that a signal can
- * neither be missed nor arrive in the middle of anything. */
+/* SIGINT and SIGTERM for the clients: blocked everywhere but inside the one place where they wait, so that a
+ * signal can neither be missed nor arrive in the middle of anything. */
 #ifndef WEIR_IO_COMMAND_INTERRUPT_H
 #define WEIR_IO_COMMAND_INTERRUPT_H
 

@@ -1,5 +1,5 @@
-/* Numbered lines out of a descriptor, read in large pieces. A line ends with LF, or with the input; a CR before that LF is
- * part of the line's end. A line over the limit is skipped as a whole, with its number told. */
+/* Numbered lines out of a descriptor, read in large pieces. A line ends with LF, or with the input; a CR before
+ * that LF is part of the line's end. A line over the limit is skipped as a whole, with its number told. */
 #ifndef WEIR_IO_COMMAND_LINE_READER_H
 #define WEIR_IO_COMMAND_LINE_READER_H
 

@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#ifdef WEIR_JEMALLOC
 #include <jemalloc/jemalloc.h>
+#endif
 #include <llhttp.h>
 #include <weir.h>
 
@@ -45,9 +47,13 @@ static void print_version(void) {
     io_probe(IO_AUTO, &probe);
     printf("weir %s\n", weir_version());
     printf("backend: %s\n", probe.reason);
-    printf("liburing %s, llhttp %d.%d.%d, jemalloc %d.%d.%d\n", WEIR_LIBURING_VERSION, LLHTTP_VERSION_MAJOR,
-           LLHTTP_VERSION_MINOR, LLHTTP_VERSION_PATCH, JEMALLOC_VERSION_MAJOR, JEMALLOC_VERSION_MINOR,
-           JEMALLOC_VERSION_BUGFIX);
+    printf("liburing %s, llhttp %d.%d.%d, ", WEIR_LIBURING_VERSION, LLHTTP_VERSION_MAJOR, LLHTTP_VERSION_MINOR,
+           LLHTTP_VERSION_PATCH);
+#ifdef WEIR_JEMALLOC
+    printf("jemalloc %d.%d.%d\n", JEMALLOC_VERSION_MAJOR, JEMALLOC_VERSION_MINOR, JEMALLOC_VERSION_BUGFIX);
+#else
+    printf("the C library's allocator (built without jemalloc)\n");
+#endif
 }
 
 int main(int argc, char **argv) {

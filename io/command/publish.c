@@ -1,11 +1,11 @@
 /* weir publish: lines of standard input become events, in order.
  *
- * Lines wait for nothing: whatever has arrived goes out as one request, and what arrives while its answer is on the way
- * makes the next one. So batches are single lines when the input is slow and full when it is fast.
+ * Lines wait for nothing: whatever has arrived goes out as one request, and what arrives while its answer is on
+ * the way makes the next one. So batches are single lines when the input is slow and full when it is fast.
  *
- * Every line ends up in exactly one of four sets: accepted, not accepted, outcome unknown, not sent. A line is unknown
- * only when its request was sent to the last byte and no answer came back; the server may have published it or not, and
- * nobody can tell from here. --unknown says what to do then. */
+ * Every line ends up in exactly one of four sets: accepted, not accepted, outcome unknown, not sent. A line is
+ * unknown only when its request was sent to the last byte and no answer came back; the server may have published
+ * it or not, and nobody can tell from here. --unknown says what to do then. */
 #include "command.h"
 
 #include <errno.h>
@@ -119,7 +119,7 @@ static enum outcome post_lines(struct publish *publish, unsigned start, unsigned
     return outcome;
 }
 
-/* ---- What follows from its outcome -------------------------------------------------------------------------------- */
+/* ---- What follows from its outcome ----------------------------------------------------------------------------- */
 
 static void clear_progress(struct publish *publish) {
     if (publish->show_progress && publish->shown_ms != 0) fputs("\r\033[K", stderr);
@@ -257,7 +257,7 @@ static void send_batch(struct publish *publish) {
     batch->count = 0;
 }
 
-/* ---- Input ------------------------------------------------------------------------------------------------------- */
+/* ---- Input ----------------------------------------------------------------------------------------------------- */
 
 /* False when the batch must go out first: it is full, or the line does not follow. */
 static bool batch_takes(const struct batch *batch, struct span line, uint64_t number) {
@@ -334,7 +334,7 @@ static void publish_input(struct publish *publish) {
     }
 }
 
-/* ---- The end ----------------------------------------------------------------------------------------------------- */
+/* ---- The end --------------------------------------------------------------------------------------------------- */
 
 static void report_set(const char *what, const struct line_ranges *set) {
     if (set->count == 0) return;
@@ -359,7 +359,7 @@ static int report(struct publish *publish) {
     return publish->refused.count > 0 ? EXIT_REFUSED : EXIT_DONE;
 }
 
-/* ---- Start ------------------------------------------------------------------------------------------------------- */
+/* ---- Start ----------------------------------------------------------------------------------------------------- */
 
 #define ROW(field) .offset = offsetof(struct publish_options, field)
 
@@ -454,7 +454,7 @@ int command_publish(int argc, char **argv) {
     struct client_target target;
     const char *problem = client_target_parse(&target, publish.options.url, publish.options.unix_path);
     if (problem != NULL) {
-        command_say("publish", "--url or --unix %s", problem);
+        command_say("publish", "the server's address %s (--url %s)", problem, publish.options.url);
         return EXIT_USAGE;
     }
     char token[TOKEN_CAPACITY];

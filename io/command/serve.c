@@ -10,7 +10,7 @@
 #include "demo.h"
 #include "serve_options.h"
 
-/* ---- Signals ----------------------------------------------------------------------------------------------------- */
+/* ---- Signals --------------------------------------------------------------------------------------------------- */
 
 /* Set before the handler is; weir_server_drain and weir_server_stop may be called from one. */
 static weir_server *running;
@@ -46,7 +46,7 @@ static void catch_signals(weir_server *server) {
     set_handler(SIGINT, handle_signal);
 }
 
-/* ---- Process ----------------------------------------------------------------------------------------------------- */
+/* ---- Process --------------------------------------------------------------------------------------------------- */
 
 /* Each connection is a descriptor: take all that the administrator allows. */
 static void raise_file_limit(void) {
@@ -83,7 +83,7 @@ static void print_start(const weir_server *server, int demo) {
     fflush(stdout);
 }
 
-/* ---- The run ----------------------------------------------------------------------------------------------------- */
+/* ---- The run --------------------------------------------------------------------------------------------------- */
 
 /* Runs a created server to its end. */
 static int run_server(weir_server *server, weir_engine *engine, const struct serve_options *options) {
@@ -97,9 +97,9 @@ static int run_server(weir_server *server, weir_engine *engine, const struct ser
     struct demo *demo = options->demo ? demo_start(engine) : NULL;
     if (options->demo && demo == NULL) command_say("serve", "warning: the demo feed cannot be started");
     print_start(server, demo != NULL);
-    weir_server_join(server);
+    status = weir_server_join(server); /* what broke, if anything, stands in the log */
     demo_stop(demo);
-    return EXIT_DONE;
+    return status == WEIR_OK ? EXIT_DONE : EXIT_FAILED;
 }
 
 static int run_engine(const struct serve_options *options, const char *token) {

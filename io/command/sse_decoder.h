@@ -1,6 +1,6 @@
-/* Server-sent events out of bytes that arrive in pieces of any size, as WHATWG HTML 9.2.6 has it: lines end with CR, LF
- * or CRLF (also when the pair is split between pieces), one byte order mark at the start is dropped, the last id is
- * committed by the blank line that ends a block, and a block without data dispatches nothing.
+/* Server-sent events out of bytes that arrive in pieces of any size, as WHATWG HTML 9.2.6 has it: lines end with
+ * CR, LF or CRLF (also when the pair is split between pieces), one byte order mark at the start is dropped, the
+ * last id is committed by the blank line that ends a block, and a block without data dispatches nothing.
  *
  * One difference that only adds: an event tells whether its own block carried an `id:` line. weir's control events
  * (`gap`, `end`) carry none, published ones always do, so a published event of kind "gap" cannot pass for a gap. */
@@ -61,8 +61,8 @@ void sse_decoder_restart(struct sse_decoder *decoder);
 /* Sets the id to resume after. False when it is longer than SSE_ID_MAX. */
 bool sse_decoder_set_last_id(struct sse_decoder *decoder, const char *id);
 
-/* Takes bytes and delivers every event that they complete. False, and of no further use before a restart, when a limit
- * was reached or memory ran out. */
+/* Takes bytes and delivers every event that they complete. False, and of no further use before a restart, when a
+ * limit was reached or memory ran out. */
 bool sse_decoder_feed(struct sse_decoder *decoder, const char *data, size_t length);
 
 #endif

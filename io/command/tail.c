@@ -41,7 +41,7 @@ struct tail {
     int finished;              /* exit_code to end with, or -1 */
 };
 
-/* ---- Output ------------------------------------------------------------------------------------------------------ */
+/* ---- Output ---------------------------------------------------------------------------------------------------- */
 
 /* A JSON string, with what is not UTF-8 replaced by U+FFFD, as the standard decodes it. */
 static void print_json_string(struct span text) {
@@ -94,7 +94,7 @@ static void print_control(const struct tail *tail, const char *name, const json_
     free(text);
 }
 
-/* ---- Gaps and the end ---------------------------------------------------------------------------------------------- */
+/* ---- Gaps and the end ------------------------------------------------------------------------------------------ */
 
 struct reason_words {
     const char *reason;
@@ -164,7 +164,7 @@ static void take_event(void *context, const struct sse_event *event) {
     }
 }
 
-/* ---- One stream ---------------------------------------------------------------------------------------------------- */
+/* ---- One stream ------------------------------------------------------------------------------------------------ */
 
 static void say_resumed(struct tail *tail) {
     if (tail->was_streaming) {
@@ -253,7 +253,7 @@ static void run_stream(struct tail *tail, char *why, size_t capacity) {
         snprintf(why, capacity, "the server ended the stream");
 }
 
-/* ---- Where "now" is --------------------------------------------------------------------------------------------------- */
+/* ---- Where "now" is -------------------------------------------------------------------------------------------- */
 
 /* Only bytes that a header value may have; weir's ids are a part of these. */
 static bool is_id(const char *id) {
@@ -264,8 +264,8 @@ static bool is_id(const char *id) {
     return length > 0 && length <= SSE_ID_MAX;
 }
 
-/* --from=now is turned into an id to resume after, so that a cut before the first event loses nothing either. A session
- * that is not there yet, or has no event, starts now with its oldest. */
+/* --from=now is turned into an id to resume after, so that a cut before the first event loses nothing either. A
+ * session that is not there yet, or has no event, starts now with its oldest. */
 static void find_now(struct tail *tail, const char *session) {
     char path[128];
     struct client *client = &tail->client;
@@ -280,13 +280,13 @@ static void find_now(struct tail *tail, const char *session) {
     json_decref(facts);
 }
 
-/* ---- From stream to stream ------------------------------------------------------------------------------------------ */
+/* ---- From stream to stream ------------------------------------------------------------------------------------- */
 
 /* Waits before the next attempt, or decides that there is none. */
 static void wait_to_resume(struct tail *tail, const char *why) {
     uint64_t now = interrupt_now_ms();
     if (!tail->was_streaming) {
-        command_say("tail", "cannot read from %s: %s", tail->client.target.name, why);
+        command_say("tail", "cannot read: %s", why);
         tail->finished = EXIT_FAILED;
         return;
     }
@@ -320,7 +320,7 @@ static int run_tail(struct tail *tail) {
     return tail->finished;
 }
 
-/* ---- Start ------------------------------------------------------------------------------------------------------- */
+/* ---- Start ----------------------------------------------------------------------------------------------------- */
 
 #define ROW(field) .offset = offsetof(struct tail_options, field)
 
@@ -377,7 +377,7 @@ int command_tail(int argc, char **argv) {
     struct client_target target;
     const char *problem = client_target_parse(&target, tail.options.url, tail.options.unix_path);
     if (problem != NULL) {
-        command_say("tail", "--url or --unix %s", problem);
+        command_say("tail", "the server's address %s (--url %s)", problem, tail.options.url);
         return EXIT_USAGE;
     }
     char token[TOKEN_CAPACITY];

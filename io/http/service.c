@@ -53,12 +53,18 @@ static void add_reactor(struct sums *sums, const struct reactor_counters *counte
     sums->accept_errors += u64_load_relaxed(&counters->accept_errors);
 }
 
-static void write_metric(struct buffer *out, const char *name, const char *type, const char *help, uint64_t value) {
-    buffer_append_format(out, "# HELP weir_%s %s\n# TYPE weir_%s %s\nweir_%s %llu\n", name, help, name, type, name,
-                         (unsigned long long)value);
+struct metrics {
+    struct buffer body;
+    bool failed; /* no memory for a line */
+};
+
+static void write_metric(struct metrics *out, const char *name, const char *type, const char *help, uint64_t value) {
+    if (!buffer_append_format(&out->body, "# HELP weir_%s %s\n# TYPE weir_%s %s\nweir_%s %llu\n", name, help, name,
+                              type, name, (unsigned long long)value))
+        out->failed = true;
 }
 
-static void write_server_metrics(struct buffer *out, const struct reactor_shared *shared) {
+static void write_server_metrics(struct metrics *out, const struct reactor_shared *shared) {
     struct sums sums = {0};
     for (uint32_t i = 0; i < shared->reactor_count; i++) add_reactor(&sums, &shared->reactors[i]->counters);
     write_metric(out, "connections", "gauge", "Open connections.", sums.connections);
@@ -78,7 +84,7 @@ static void write_server_metrics(struct buffer *out, const struct reactor_shared
     write_metric(out, "lagged_total", "counter", "Streams ended by the slow policy.", sums.lagged);
 }
 
-static void write_engine_metrics(struct buffer *out, const weir_engine *engine) {
+static void write_engine_metrics(struct metrics *out, const weir_engine *engine) {
     weir_stats stats;
     weir_engine_stats(engine, &stats);
     write_metric(out, "sessions", "gauge", "Sessions.", stats.sessions);
@@ -100,9 +106,12 @@ static void write_engine_metrics(struct buffer *out, const weir_engine *engine) 
 }
 
 void handle_metrics(const struct route_call *call) {
-    struct buffer body = {NULL, 0, 0};
-    write_server_metrics(&body, call->connection->reactor->shared);
-    write_engine_metrics(&body, call->connection->reactor->shared->engine);
-    respond_text(call, 200, "text/plain; version=0.0.4; charset=utf-8", buffer_span(&body));
-    buffer_free(&body);
+    struct metrics metrics = {{NULL, 0, 0}, false};
+    write_server_metrics(&metrics, call->connection->reactor->shared);
+    write_engine_metrics(&metrics, call->connection->reactor->shared->engine);
+    if (metrics.failed)
+        respond_status(call->connection, call->request, WEIR_NO_MEMORY);
+    else
+        respond_text(call, 200, "text/plain; version=0.0.4; charset=utf-8", buffer_span(&metrics.body));
+    buffer_free(&metrics.body);
 }

@@ -81,6 +81,10 @@ void handle_subscribe(const struct route_call *call) {
     if (!open_session(call, &wanted.session)) return;
     size_t before = connection->output.length;
     respond_stream_head(connection, wanted.profile);
+    if (connection->state == CONNECTION_CLOSING) { /* no memory for the head */
+        weir_session_release(wanted.session);
+        return;
+    }
     int status = stream_open(connection, &wanted);
     if (status == WEIR_OK) return;
     connection->output.length = before; /* the head that promised a stream is taken back */

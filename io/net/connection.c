@@ -4,10 +4,13 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "report.h"
 #include "socket.h"
 #include "stream.h"
 
-#define DISCARD_MAX (256u << 10)   /* bytes that a peer may send where nobody listens, before it is cut off */
+#define STREAM_DISCARD_MAX (256u << 10) /* bytes that a peer may send on its stream, where nobody listens */
+#define BODY_DISCARD_MAX (16u << 20)    /* of a refused body: read on for a while, so that the refusal arrives */
+#define OVER_LIMIT_ANSWERED 64u    /* connections beyond max_connections that get an answer; further ones are cut */
 #define BODY_KEPT (64u << 10)      /* capacity of a body buffer that waits for the next request */
 #define OUTPUT_PAUSE (256u << 10)  /* answers waiting to be sent, beyond which no further request is looked at */
 
@@ -22,6 +25,7 @@ static void start_receive(struct connection *connection) {
 static void start_send(struct connection *connection) {
     struct reactor *reactor = connection->reactor;
     connection->sending = true;
+    connection->stall_looks = 0;
     counter_add(&reactor->counters.sends, 1);
     timer_set(&reactor->timers, &connection->timer, TIMER_STALL, reactor->now_ms);
     reactor->backend->operations->send(reactor->backend, connection->descriptor,
@@ -41,6 +45,10 @@ static void set_waiting_timer(struct connection *connection) {
         kind = TIMER_BODY;
     else if (http_parser_midway(connection->parser))
         kind = TIMER_HEAD;
+    if (kind == TIMER_IDLE && connection->reactor->draining) {
+        connection_end(connection); /* nothing is being asked, and nothing more may be */
+        return;
+    }
     /* A slow request keeps the deadline that it began with; a deadline that moved with every byte would be none. */
     if (connection->timer.kind == kind && (kind == TIMER_HEAD || kind == TIMER_BODY)) return;
     timer_set(&connection->reactor->timers, &connection->timer, kind, connection->reactor->now_ms);
@@ -146,10 +154,7 @@ static void take_head(struct connection *connection) {
     counter_add(&connection->reactor->counters.requests, 1);
     if (!request->has_body) return;
     connection->body_wanted = connection->reactor->shared->exchange->head(connection, request);
-    if (connection->body_wanted) {
-        set_waiting_timer(connection);
-        return;
-    }
+    if (connection->body_wanted) return;
     connection->refused = true;
     connection->end_after_output = true;
 }
@@ -217,7 +222,7 @@ static size_t parse(struct connection *connection, const char *data, size_t leng
 /* Bytes behind a stream's request, behind a refusal, or in LINGER: nobody's. False when there were too many. */
 static bool discard(struct connection *connection, size_t length) {
     connection->discarded += length;
-    return connection->discarded <= DISCARD_MAX;
+    return connection->discarded <= (connection->state == CONNECTION_STREAM ? STREAM_DISCARD_MAX : BODY_DISCARD_MAX);
 }
 
 /* After input was taken: go on receiving, or wait until the answers are out. */
@@ -321,16 +326,20 @@ void connection_sent(struct connection *connection, int32_t result) {
 
 /* ---- Deadlines ---------------------------------------------------------------------------------------------- */
 
-/* A send is stalled when the peer has taken nothing at all for one duration; a slow one only goes on. */
+/* A send is stalled when the peer has taken nothing at all for stall_timeout_ms; a slow one only goes on. */
 static void check_stall(struct connection *connection) {
     struct reactor *reactor = connection->reactor;
     uint64_t progress = socket_progress(connection->descriptor);
-    if (progress != connection->progress) {
-        connection->progress = progress;
+    bool moved = progress != connection->progress;
+    connection->progress = progress;
+    connection->stall_looks = moved ? 0 : connection->stall_looks + 1;
+    if (connection->stall_looks < STALL_LOOKS) {
         timer_set(&reactor->timers, &connection->timer, TIMER_STALL, reactor->now_ms);
         return;
     }
     counter_add(&reactor->counters.stalled, 1);
+    report(reactor, WEIR_LOG_INFO, "closed a connection whose peer took nothing for %u ms",
+           reactor->shared->config.stall_timeout_ms);
     connection_close(connection);
 }
 
@@ -344,6 +353,7 @@ void connection_expired(struct connection *connection, enum timer_kind kind) {
         break;
     case TIMER_HEARTBEAT:
         stream_heartbeat(connection->stream);
+        if (connection->state == CONNECTION_STREAM && !connection->sending) set_waiting_timer(connection);
         break;
     case TIMER_STALL:
         check_stall(connection);
@@ -360,9 +370,22 @@ static void close_descriptor(struct reactor *reactor, int descriptor) {
     reactor->backend->operations->close(reactor->backend, descriptor);
 }
 
-/* One more than max_connections gets an answer instead of silence; those who are there are not disturbed. */
-static bool is_over_limit(struct reactor *reactor) {
-    return u32_load_relaxed(&reactor->shared->connections) > reactor->shared->config.max_connections;
+/* How many more than max_connections there are. The first ones get an answer instead of silence; those who are there
+ * are not disturbed. */
+static uint32_t count_over_limit(const struct reactor *reactor) {
+    uint32_t connections = u32_load_relaxed(&reactor->shared->connections);
+    uint32_t limit = reactor->shared->config.max_connections;
+    return connections > limit ? connections - limit : 0;
+}
+
+static void turn_away(struct connection *connection, uint32_t over_limit) {
+    struct reactor *reactor = connection->reactor;
+    counter_add(&reactor->counters.over_limit, 1);
+    report(reactor, WEIR_LOG_WARNING, "max_connections (%u) is reached", reactor->shared->config.max_connections);
+    if (over_limit <= OVER_LIMIT_ANSWERED)
+        refuse(connection, 503, "too_many_connections", "The server has reached max_connections.");
+    else
+        connection_close(connection);
 }
 
 void connection_open(struct reactor *reactor, int descriptor, enum listener_role role) {
@@ -384,10 +407,10 @@ void connection_open(struct reactor *reactor, int descriptor, enum listener_role
     connection->generation = reactor->places[index].generation;
     connection->descriptor = descriptor;
     connection->role = (uint8_t)role;
-    socket_tune(descriptor);
-    if (is_over_limit(reactor)) {
-        counter_add(&reactor->counters.over_limit, 1);
-        refuse(connection, 503, "too_many_connections", "The server has reached max_connections.");
+    socket_tune(descriptor, reactor->shared->config.stall_timeout_ms);
+    uint32_t over_limit = count_over_limit(reactor);
+    if (over_limit > 0) {
+        turn_away(connection, over_limit);
         return;
     }
     set_waiting_timer(connection);

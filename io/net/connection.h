@@ -16,6 +16,8 @@
 
 struct stream;
 
+#define STALL_LOOKS 4u /* at a send in one stall_timeout_ms; when all of them find no progress it is stalled */
+
 enum connection_state { CONNECTION_REQUEST, CONNECTION_STREAM, CONNECTION_LINGER, CONNECTION_CLOSING };
 
 struct connection {
@@ -43,6 +45,7 @@ struct connection {
     size_t send_length;
     size_t send_done;
     uint64_t progress; /* socket_progress at the last look */
+    uint8_t stall_looks; /* looks in a row that found none */
 
     struct http_parser *parser; /* in state REQUEST */
     struct buffer body;

@@ -1,8 +1,10 @@
 #include "listener.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "connection.h"
+#include "report.h"
 
 static uint64_t accept_token(const struct listener *listener) { return token_make(TOKEN_ACCEPT, listener->role, 0); }
 
@@ -42,6 +44,7 @@ void listener_accepted(struct listener *listener, int32_t result) {
     }
     /* Out of descriptors or memory: streams go on, and accepting waits a moment instead of spinning. */
     counter_add(&reactor->counters.accept_errors, 1);
+    report(reactor, WEIR_LOG_WARNING, "cannot accept: %s; trying again in a moment", strerror(-result));
     timer_set(&reactor->timers, &listener->retry, TIMER_ACCEPT, reactor->now_ms);
 }
 

@@ -48,12 +48,17 @@ static void drop_batches(struct outlet *outlet) {
     }
 }
 
-void outlet_leave(struct outlet *outlet) {
-    if (--outlet->stream_count > 0) return;
+static void free_unused(struct outlet *outlet) {
+    if (outlet->stream_count > 0 || outlet->delivering) return;
     drop_batches(outlet);
     weir_outlet_close(outlet->notified);
     weir_session_release(outlet->session);
     free(outlet);
+}
+
+void outlet_leave(struct outlet *outlet) {
+    outlet->stream_count--;
+    free_unused(outlet);
 }
 
 /* ---- Rendering ---------------------------------------------------------------------------------------------- */
@@ -62,6 +67,7 @@ struct rendering {
     struct outlet *outlet;
     struct stream *stream;
     struct batch *batch;
+    uint64_t until; /* from here on others have rendered already */
 };
 
 /* Writes one event behind the batch's last. WEIR_FULL when the batch has no room left for it. */
@@ -87,14 +93,15 @@ static int render_event(struct rendering *rendering, const weir_event *event) {
     return WEIR_OK;
 }
 
-/* Reads on with the stream's cursor and renders until there is nothing more, or no room. Returns what ended it; an
- * event that found no room is left for the next batch. */
+/* Reads on with the stream's cursor and renders until there is nothing more, no room, or it joins what is rendered.
+ * Returns what ended it (WEIR_FULL for the last two); an event that found no room is left for the next batch. */
 static int render(struct rendering *rendering, weir_gap *gap) {
     struct outlet *outlet = rendering->outlet;
     weir_cursor *cursor = &rendering->stream->cursor;
     for (;;) {
         weir_event event;
         weir_cursor before = *cursor;
+        if (before.next == rendering->until) return WEIR_FULL;
         int status = weir_read(outlet->session, cursor, outlet->reactor->scratch,
                                outlet->reactor->scratch_size, &event, gap);
         if (status != WEIR_OK) return status;
@@ -139,7 +146,13 @@ static void keep(struct outlet *outlet, struct batch *batch, unsigned profile) {
 /* A batch that begins where the stream stands. */
 static int run_of_new_batch(struct outlet *outlet, struct stream *stream, struct outlet_run *run, weir_gap *gap) {
     weir_cursor before = stream->cursor;
-    struct rendering rendering = {outlet, stream, batch_take(&outlet->reactor->batches, before.next)};
+    const struct batch *current = outlet->current[profile_index(stream->profile)];
+    struct rendering rendering = {
+        .outlet = outlet,
+        .stream = stream,
+        .batch = batch_take(&outlet->reactor->batches, before.next),
+        .until = current != NULL && before.next < current->from ? current->from : UINT64_MAX,
+    };
     struct batch *batch = rendering.batch;
     if (batch == NULL) return WEIR_NO_MEMORY;
     int status = render(&rendering, gap);
@@ -161,7 +174,7 @@ int outlet_next_run(struct outlet *outlet, struct stream *stream, struct outlet_
     run->gap_follows = false;
     if (current != NULL && current->to == from) {
         /* At the newest end: what is new is rendered behind it, for this stream and those to come. */
-        struct rendering rendering = {outlet, stream, current};
+        struct rendering rendering = {outlet, stream, current, UINT64_MAX};
         int status = render(&rendering, gap);
         if (current->to == from && status != WEIR_FULL) return status;
         run->gap_follows = status == WEIR_GAP;
@@ -201,10 +214,10 @@ void outlet_send_ends(struct outlet *outlet) {
 
 void outlet_deliver(struct outlet *outlet) {
     /* The list is taken as a whole: a stream that finds nothing puts itself on the new one. Advancing a stream may
-     * close it, but no other stream, and the outlet stays: one more counted stream holds it. */
+     * close it, but no other stream. */
     struct stream *stream = outlet->waiting;
     outlet->waiting = NULL;
-    outlet->stream_count++;
+    outlet->delivering = true;
     while (stream != NULL) {
         struct stream *next = stream->next;
         stream->waiting = false;
@@ -212,5 +225,6 @@ void outlet_deliver(struct outlet *outlet) {
         stream_advance(stream);
         stream = next;
     }
-    outlet_leave(outlet);
+    outlet->delivering = false;
+    free_unused(outlet);
 }

@@ -19,6 +19,7 @@ struct outlet {
     struct stream *waiting; /* streams that wait for events */
     uint32_t stream_count;
     uint32_t sending; /* streams with a batch in flight */
+    bool delivering;  /* it stays, even when its last stream leaves */
     struct batch *current[PROFILES];
     struct batch *behind[PROFILES];
     uint8_t epoch_length;

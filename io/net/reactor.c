@@ -8,9 +8,11 @@
 #include "connection.h"
 #include "listener.h"
 #include "outlet.h"
+#include "report.h"
 
 #define COMPLETIONS_PER_TURN 512u
 #define OUTLETS_PER_TURN 256u
+#define TIMERS_PER_TURN 4096 /* expired ones; the next turn goes on at once */
 #define SWEEP_EVERY_MS 1000u
 #define SWEEP_PLACES 16384u  /* session places looked at per sweep */
 #define ACCEPT_RETRY_MS 100u
@@ -26,12 +28,20 @@ static void wake_reactor(void *context) { reactor_wake(context); }
 
 void reactor_wake(struct reactor *reactor) { reactor->backend->operations->wake(reactor->backend); }
 
+void reactors_control(struct reactor_shared *shared, uint32_t bit) {
+    uint32_t control = u32_load_relaxed(&shared->control);
+    /* Release: partner is obey_control's load. */
+    while (!u32_cas_acq_rel(&shared->control, &control, control | bit)) {
+    }
+    for (uint32_t i = 0; i < shared->reactor_count; i++) reactor_wake(shared->reactors[i]);
+}
+
 static void set_durations(struct timers *timers, const weir_server_config *config) {
     timers_init(timers);
     timers->duration_ms[TIMER_HEAD] = config->head_timeout_ms;
     timers->duration_ms[TIMER_BODY] = config->body_timeout_ms;
     timers->duration_ms[TIMER_IDLE] = config->idle_timeout_ms;
-    timers->duration_ms[TIMER_STALL] = config->stall_timeout_ms;
+    timers->duration_ms[TIMER_STALL] = (config->stall_timeout_ms + STALL_LOOKS - 1) / STALL_LOOKS;
     timers->duration_ms[TIMER_LINGER] = LINGER_MS;
     timers->duration_ms[TIMER_ACCEPT] = ACCEPT_RETRY_MS;
     if (config->heartbeat_ms != WEIR_NONE) timers->duration_ms[TIMER_HEARTBEAT] = config->heartbeat_ms;
@@ -184,7 +194,7 @@ static int expire(struct reactor *reactor) {
     enum timer_kind kind;
     int count = 0;
     struct timer *timer;
-    while ((timer = timers_take_due(&reactor->timers, reactor->now_ms, &kind)) != NULL) {
+    while (count < TIMERS_PER_TURN && (timer = timers_take_due(&reactor->timers, reactor->now_ms, &kind)) != NULL) {
         count++;
         if (kind == TIMER_ACCEPT)
             listener_start(CONTAINER(timer, struct listener, retry));
@@ -218,20 +228,23 @@ static void begin_drain(struct reactor *reactor) {
     reactor->drain_started_ms = reactor->now_ms;
     reactor->drain_streams = reactor->stream_count;
     stop_listeners(reactor);
+    report(reactor, WEIR_LOG_INFO, "draining %u streams", reactor->stream_count);
     for (uint32_t i = 0; i < reactor->place_count; i++) {
         struct connection *connection = reactor->places[i].connection;
         if (connection != NULL && connection->timer.kind == TIMER_IDLE) connection_end(connection);
     }
 }
 
-static void drain_one_stream(struct reactor *reactor) {
+/* False when there is none left. */
+static bool drain_one_stream(struct reactor *reactor) {
     for (uint32_t i = 0; i < reactor->place_count; i++) {
         uint32_t place = reactor->drain_cursor++ % reactor->place_count;
         struct connection *connection = reactor->places[place].connection;
         if (connection == NULL || connection->stream == NULL || connection->stream->ended) continue;
         stream_drain(connection->stream);
-        return;
+        return true;
     }
+    return false;
 }
 
 /* Ends as many streams as are due by now: spread evenly over drain_ms, so that they come back elsewhere one by one. */
@@ -240,8 +253,8 @@ static void go_on_draining(struct reactor *reactor) {
     uint64_t drain_ms = reactor->shared->config.drain_ms;
     uint64_t due = elapsed_ms >= drain_ms ? UINT32_MAX : (reactor->drain_streams * elapsed_ms + drain_ms - 1) / drain_ms;
     while (reactor->drain_ended < due && reactor->drain_ended < reactor->drain_streams) {
-        drain_one_stream(reactor);
-        reactor->drain_ended++;
+        bool found = drain_one_stream(reactor);
+        reactor->drain_ended = found ? reactor->drain_ended + 1 : reactor->drain_streams;
     }
     if (elapsed_ms >= drain_ms + DRAIN_GRACE_MS) close_all(reactor);
 }
@@ -306,7 +319,10 @@ int reactor_turn(struct reactor *reactor, uint64_t timeout_ns) {
             if (reactor->listeners[i].retry.kind == TIMER_NONE) listener_start(&reactor->listeners[i]);
     int count = wait_for_work(reactor, timeout_ns, completions);
     if (count < 0) {
+        /* The others stop too: the kernel would go on handing new connections to this one's listener. */
+        report(reactor, WEIR_LOG_ERROR, "the I/O backend failed: %s; the server stops", strerror(-count));
         reactor->finished = true;
+        reactors_control(reactor->shared, CONTROL_STOP | CONTROL_FAILED);
         return -1;
     }
     for (int i = 0; i < count; i++) dispatch(reactor, &completions[i]);
@@ -333,19 +349,29 @@ int reactor_visit(struct reactor *reactor, uint64_t timeout_ns) {
     return work;
 }
 
+/* The backend is broken: nothing that was started will ever complete. */
+static void abandon_operations(struct reactor *reactor) {
+    for (unsigned i = 0; i < LISTENERS_MAX; i++) reactor->listeners[i].accepting = false;
+    stop_listeners(reactor);
+    for (uint32_t i = 0; i < reactor->place_count; i++) {
+        struct connection *connection = reactor->places[i].connection;
+        if (connection != NULL) connection->receiving = connection->sending = false;
+    }
+}
+
 void reactor_destroy(struct reactor *reactor) {
     if (reactor == NULL) return;
     reactor->draining = true;
     stop_listeners(reactor);
-    close_all(reactor);
-    free_buried(reactor);
-    while (!is_empty(reactor)) {
+    for (;;) {
+        close_all(reactor); /* an accept that was quicker than its cancel brings one more connection */
+        free_buried(reactor);
+        if (is_empty(reactor)) break;
         struct io_completion completions[COMPLETIONS_PER_TURN];
         int count = reactor->backend->operations->wait(reactor->backend, IO_WAIT_FOREVER, completions,
                                                        COMPLETIONS_PER_TURN);
-        if (count < 0) break;
+        if (count < 0) abandon_operations(reactor);
         for (int i = 0; i < count; i++) dispatch(reactor, &completions[i]);
-        free_buried(reactor);
     }
     free_reactor(reactor);
 }

@@ -24,6 +24,7 @@ enum listener_role { LISTENER_PUBLIC = 0, LISTENER_ADMIN = 1 };
 
 #define CONTROL_DRAIN 1u
 #define CONTROL_STOP 2u
+#define CONTROL_FAILED 4u /* with STOP: a backend broke */
 
 /* What is done with requests. Called on the reactor's thread, never while completions are being collected. */
 struct exchange {
@@ -110,6 +111,8 @@ struct reactor {
     uint32_t drain_cursor;  /* place where the next one is looked for */
     uint64_t next_sweep_ms;
     bool finished;
+    uint32_t reports; /* log lines since, see report.h */
+    uint64_t reports_since_ms;
 
     struct reactor_counters counters;
 };
@@ -131,8 +134,11 @@ int reactor_visit(struct reactor *reactor, uint64_t timeout_ns);
 /* How long reactor_visit may stay uncalled while the backend's pollable descriptor is silent. */
 uint32_t reactor_timeout_ms(const struct reactor *reactor);
 
-/* Any thread, and signal handlers: have the reactor look at `control`. */
+/* Any thread, and signal handlers: has the reactor's wait return. */
 void reactor_wake(struct reactor *reactor);
+
+/* Any thread, and signal handlers: sets a CONTROL_ bit and has all reactors look at it. */
+void reactors_control(struct reactor_shared *shared, uint32_t bit);
 
 /* For connection.c: a place in the table, or UINT32_MAX; and back. */
 uint32_t reactor_take_place(struct reactor *reactor, struct connection *connection);

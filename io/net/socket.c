@@ -144,9 +144,11 @@ int socket_listen(const struct address *address, bool share_port, weir_io_error 
     return -1;
 }
 
-void socket_tune(int descriptor) {
+void socket_tune(int descriptor, uint32_t unacknowledged_ms) {
     int on = 1;
-    setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* fails on a Unix socket, where it is moot */
+    /* Both fail on a Unix socket, where they are moot. */
+    setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    setsockopt(descriptor, IPPROTO_TCP, TCP_USER_TIMEOUT, &unacknowledged_ms, sizeof(unacknowledged_ms));
 }
 
 uint64_t socket_progress(int descriptor) {

@@ -26,8 +26,9 @@ void address_format(int descriptor, char text[ADDRESS_TEXT_MAX]);
  * socket file that nobody listens on is replaced. -1 with a text in `error`. */
 int socket_listen(const struct address *address, bool share_port, weir_io_error *error);
 
-/* Options of an accepted connection: no delay. */
-void socket_tune(int descriptor);
+/* Options of an accepted connection: no delay; and bytes that the peer does not acknowledge for so long end it, also
+ * when no send is in flight (a peer that lost its power says nothing). */
+void socket_tune(int descriptor, uint32_t unacknowledged_ms);
 
 /* How many bytes the peer has acknowledged so far: if this grows, a slow send is not a stalled one. */
 uint64_t socket_progress(int descriptor);

@@ -12,7 +12,9 @@ static bool append_frame(struct connection *connection, const char *frame, size_
     return size <= CONTROL_FRAME_MAX && buffer_append(&connection->output, frame, size);
 }
 
-static void append_gap(struct stream *stream, const weir_gap *gap) {
+/* Without memory for the gap nothing may follow it: the connection is cut, its client comes back with its last id and
+ * is told then. False in that case, and the stream is no more. */
+static bool append_gap(struct stream *stream, const weir_gap *gap) {
     char frame[CONTROL_FRAME_MAX];
     struct stream_gap rendered = {
         .epoch = {stream->outlet->epoch, stream->outlet->epoch_length},
@@ -22,8 +24,11 @@ static void append_gap(struct stream *stream, const weir_gap *gap) {
         .lost_known = gap->lost_known != 0,
         .reason = span_of(weir_gap_reason_name(gap->reason)),
     };
-    append_frame(stream->connection, frame, stream_write_gap(frame, sizeof(frame), stream->profile, &rendered));
+    size_t size = stream_write_gap(frame, sizeof(frame), stream->profile, &rendered);
     counter_add(&stream->connection->reactor->counters.gaps, 1);
+    if (append_frame(stream->connection, frame, size)) return true;
+    connection_close(stream->connection);
+    return false;
 }
 
 /* Between once and twice the configured time, so that those who were cut together do not come back together. */
@@ -120,8 +125,7 @@ void stream_advance(struct stream *stream) {
         outlet_wait(stream->outlet, stream);
         return;
     case WEIR_GAP:
-        append_gap(stream, &gap);
-        connection_flush(connection);
+        if (append_gap(stream, &gap)) connection_flush(connection);
         return;
     case WEIR_END:
         end_with_frame(stream);
@@ -145,8 +149,10 @@ void stream_batch_sent(struct stream *stream) {
 
 void stream_heartbeat(struct stream *stream) {
     char frame[CONTROL_FRAME_MAX];
-    append_frame(stream->connection, frame, stream_write_heartbeat(frame, sizeof(frame), stream->profile));
+    size_t size = stream_write_heartbeat(frame, sizeof(frame), stream->profile);
+    if (!append_frame(stream->connection, frame, size)) return; /* no memory: it goes on waiting */
     counter_add(&stream->connection->reactor->counters.heartbeats, 1);
+    outlet_unwait(stream->outlet, stream);
     connection_flush(stream->connection);
 }
 

@@ -31,7 +31,8 @@ struct stream_request {
 };
 
 /* Makes the connection, whose response head is in its output, a stream; begins with `retry:` and, if there is one, the
- * gap. WEIR_OK or the status of weir_subscribe or weir_outlet_open, nothing having changed then. */
+ * gap (without memory for that the connection is closed). WEIR_OK or the status of weir_subscribe or weir_outlet_open,
+ * nothing having changed then. */
 int stream_open(struct connection *connection, const struct stream_request *request);
 
 /* Sends what there is, or waits. Nothing is in flight and no output waits. */

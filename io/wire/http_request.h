@@ -10,31 +10,38 @@
 
 #include "span.h"
 
-enum http_method { HTTP_METHOD_GET, HTTP_METHOD_HEAD, HTTP_METHOD_POST, HTTP_METHOD_PUT, HTTP_METHOD_DELETE,
-                   HTTP_METHOD_OPTIONS, HTTP_METHOD_OTHER /* known to HTTP, used by no route: PATCH, TRACE, ... */ };
+enum http_method {
+    HTTP_METHOD_GET,
+    HTTP_METHOD_HEAD,
+    HTTP_METHOD_POST,
+    HTTP_METHOD_PUT,
+    HTTP_METHOD_DELETE,
+    HTTP_METHOD_OPTIONS,
+    HTTP_METHOD_OTHER /* known to HTTP, used by no route: PATCH, TRACE, ... */
+};
 
 struct http_request {
     enum http_method method;
-    struct span target;         /* as sent, origin form or the origin-form part of an absolute one, which may lack
-                                   its path: "" or "?query" */
-    struct span path;           /* the target up to '?', undecoded, never empty; "*" only with OPTIONS */
-    struct span query;          /* behind '?', empty if none, undecoded */
-    unsigned version_minor;     /* HTTP/1.x */
+    struct span target;     /* as sent, or what an absolute one has behind its host: "", "?query" or a path */
+    struct span path;       /* the target up to '?', undecoded, never empty; "*" only with OPTIONS */
+    struct span query;      /* behind '?', empty if none, undecoded */
+    unsigned version_minor; /* HTTP/1.x */
     bool keep_alive;
-    bool has_body;              /* content_length > 0, or chunked */
+    bool has_body; /* content_length > 0, or chunked */
     bool chunked;
-    bool expect_continue;       /* answer "100 Continue" before the body comes; never without a body */
-    uint64_t content_length;    /* 0 when chunked or absent */
-    struct span host, accept;   /* these six: data is NULL when absent. Of several Accept the first counts, */
-    struct span content_type, authorization, origin; /* while a second one of these, or of Host, is refused */
-    struct span last_event_id;  /* as sent, one OWS-trimmed value; see the count */
+    bool expect_continue;    /* answer "100 Continue" before the body comes; never without a body */
+    uint64_t content_length; /* 0 when chunked or absent */
+    /* Header values, without white space around them; `data` is NULL when absent. Of several Accept or Last-Event-ID
+     * the first is kept; a second one of the others is refused. */
+    struct span host, accept, content_type, authorization, origin;
+    struct span last_event_id;
     unsigned last_event_id_count;
 };
 
 struct http_limits {
-    uint32_t head_bytes;  /* request line and headers together; over it: 431 (414 while still in the request line) */
+    uint32_t head_bytes;   /* request line and headers together; over it: 431 (414 while still in the request line) */
     uint32_t header_count; /* over it: 431 */
-    uint64_t body_bytes;  /* over it: 413, told from Content-Length before a byte of the body is read */
+    uint64_t body_bytes;   /* over it: 413, told from Content-Length before a byte of the body is read */
 };
 
 /* A refused request: what to answer, before closing the connection. What the parser lets pass has one reading: strict

@@ -11,10 +11,10 @@ struct span {
     size_t length;
 };
 
-#define SPAN(literal) ((struct span){ (literal), sizeof(literal) - 1 })
+#define SPAN(literal) ((struct span){(literal), sizeof(literal) - 1})
 
 static inline struct span span_of(const char *text) {
-    struct span span = { text, strlen(text) };
+    struct span span = {text, strlen(text)};
     return span;
 }
 

@@ -32,11 +32,11 @@ struct stream_event {
 };
 
 struct stream_gap {
-    struct span epoch;  /* epoch of the session now, as in its ids */
-    uint64_t first;     /* nothing of this epoch is lost when first > last: both are written as null */
+    struct span epoch; /* epoch of the session now, as in its ids */
+    uint64_t first;    /* nothing of this epoch is lost when first > last: both are written as null */
     uint64_t last;
     uint64_t lost;
-    bool lost_known;    /* false: `lost` is written as null */
+    bool lost_known; /* false: `lost` is written as null */
     struct span reason;
 };
 

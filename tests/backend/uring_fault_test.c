@@ -58,13 +58,15 @@ static void spoil_entry(struct io_uring_sqe *entry) {
     }
 }
 
-/* A no-op with the user_data of an operation: it completes after the operation has, or before. */
+/* Behind an entry that uses the slot of an earlier one again: a no-op with the user_data of that earlier one, which has
+ * completed before. */
 static void add_strays(struct io_uring *ring, unsigned count) {
+    static uint64_t earlier;
     unsigned first = ring->sq.sqe_tail - count;
     for (unsigned i = 0; i < count; i++) {
         uint64_t user_data = ring->sq.sqes[(first + i) & (*ring->sq.kring_entries - 1)].user_data;
-        static uint64_t earlier;
-        struct io_uring_sqe *stray = earlier != 0 ? io_uring_get_sqe(ring) : NULL;
+        bool same_slot = (uint32_t)earlier == (uint32_t)user_data && earlier != user_data;
+        struct io_uring_sqe *stray = same_slot ? io_uring_get_sqe(ring) : NULL;
         if (stray != NULL) {
             io_uring_prep_nop(stray);
             stray->user_data = earlier;
@@ -241,9 +243,20 @@ static void an_operation_that_is_being_tried_again_can_be_cancelled(void **state
 
 /* U10: recognised by the generation of the slot, also when the slot is in use again. */
 static void completions_after_the_last_one_are_dropped(void **state) {
+    struct fixture *fixture = *state;
     plan = (struct plan){.stray = true};
-    exchange(*state, 50);
+    exchange(fixture, 50);
     assert_true(plan.hits >= 100);
+    int descriptor;
+    struct peer peer = peer_pair(fixture, &descriptor);
+    assert_int_equal(await(fixture, start_send(fixture, descriptor, "x", 1)), 1);
+    uint64_t token = start_receive(fixture, descriptor); /* takes the slot of the send, whose stray comes now */
+    assert_stays_started(fixture, token);
+    plan = (struct plan){0};
+    fixture->io->cancel(fixture->backend, token);
+    assert_int_equal(await(fixture, token), -ECANCELED);
+    fixture->io->close(fixture->backend, descriptor);
+    peer_close(&peer);
 }
 
 /* U12 */

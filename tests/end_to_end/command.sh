@@ -57,17 +57,38 @@ start_server() {
     "$weir" serve "$@" >"$work/server.out" 2>"$work/server.err" &
     server=$!
     exec {server_out}<"$work/server.out" {server_err}<"$work/server.err"
-    if ! await "$server_out" '^listening on http://(.*)$'; then
-        cat <&"$server_err"
-        exit 1
+    if await "$server_out" '^listening on http://(.*)$'; then
+        address=${BASH_REMATCH[1]}
+        await "$server_out" '^backend: '
+        return
     fi
-    address=${BASH_REMATCH[1]}
-    await "$server_out" '^backend: '
+    reason=$(cat <&"$server_err")
+    stop_server KILL
+    return 1
+}
+
+# need_server ARGUMENTS...: as start_server, or the end of the test.
+need_server() {
+    start_server "$@" && return
+    echo "FAILED  weir serve $*: $reason"
+    exit 1
+}
+
+# restart_server ARGUMENTS...: on the address of one that was killed. The kernel takes io_uring's requests, and with
+# them the listener, down a moment after the process.
+restart_server() {
+    local tries
+    for tries in {1..1000}; do
+        start_server "$@" 2>/dev/null && return
+        [[ $reason == *"already in use"* ]] || break
+    done
+    echo "FAILED  weir serve $*, $tries times: $reason"
+    exit 1
 }
 
 # stop_server SIGNAL: leaves the exit code in $code.
 stop_server() {
-    kill "-$1" "$server"
+    kill "-$1" "$server" 2>/dev/null
     wait "$server" 2>/dev/null
     code=$?
     server=
@@ -110,12 +131,15 @@ help_and_usage() {
     local command
     for command in serve publish tail; do
         run $command --help
-        check "$command --help explains itself" eval 'is $code 0 && printed "^usage: weir '$command'" && printed "Exit codes"'
+        check "$command --help explains itself" \
+            eval 'is $code 0 && printed "^usage: weir '$command'" && printed "Exit codes"'
         run $command --nonsense
-        check "$command names an unknown option" eval 'is $code 2 && said "no option .--nonsense." && said "try .weir '$command' --help"'
+        check "$command names an unknown option" \
+            eval 'is $code 2 && said "no option .--nonsense." && said "try .weir '$command' --help"'
     done
     run serve --replay x
-    check "a bad number is told with its range" eval 'is $code 2 && said "replay: .x. is not a number; expected 0 to 16777216"'
+    check "a bad number is told with its range" \
+        eval 'is $code 2 && said "replay: .x. is not a number; expected 0 to 16777216"'
     run serve --max-event=2m
     check "a number out of range is told with its range" eval 'is $code 2 && said "out of range; expected 1 to 1m"'
     run serve --io=select
@@ -135,7 +159,7 @@ help_and_usage() {
 }
 
 publish_and_tail() {
-    start_server --listen 127.0.0.1:0 --replay 2000
+    need_server --listen 127.0.0.1:0 --replay 2000
     seq 1 1500 >"$work/lines"
     run publish numbers --url "http://$address" <"$work/lines"
     check "1,500 lines are accepted" eval 'is $code 0 && said "1500 lines accepted"'
@@ -172,7 +196,7 @@ tokens_and_admin_socket() {
     run serve --token-file "$work/nowhere"
     check "a missing token file is told" eval 'is $code 2 && said "No such file"'
 
-    start_server --listen 127.0.0.1:0 --token-file "$work/token"
+    need_server --listen 127.0.0.1:0 --token-file "$work/token"
     run publish locked --url "http://$address" <<<x
     check "publishing without the token is refused in the server's words" eval 'is $code 4 && said "401 "'
     check "and the line is named not sent" said "not sent: line 1 and all after it"
@@ -180,7 +204,7 @@ tokens_and_admin_socket() {
     check "with it, it is accepted" eval 'is $code 0 && said "1 lines accepted"'
     stop_server TERM
 
-    start_server --listen 127.0.0.1:0 --admin-listen "unix:$work/admin.socket"
+    need_server --listen 127.0.0.1:0 --admin-listen "unix:$work/admin.socket"
     run publish apart --unix "$work/admin.socket" <<<x
     check "publishing through the admin socket is accepted" is "$code" 0
     run publish apart --url "http://$address" <<<x
@@ -189,7 +213,7 @@ tokens_and_admin_socket() {
     check "while anybody may read" eval 'is $code 0 && printed "^x$"'
     stop_server TERM
 
-    start_server --listen 127.0.0.1:0 --sessions strict
+    need_server --listen 127.0.0.1:0 --sessions strict
     run tail nobody --url "http://$address"
     check "--sessions strict: reading a session that nobody made is refused" eval 'is $code 4 && said "404 "'
     run publish nobody --url "http://$address" <<<x
@@ -199,14 +223,14 @@ tokens_and_admin_socket() {
 
 # Acceptance E: a new life of the server is never taken for the old one.
 kill_and_restart() {
-    start_server --listen 127.0.0.1:0 --retry 20
+    need_server --listen 127.0.0.1:0 --retry 20
     local first_address=$address
     run publish lives --url "http://$address" <<<before
     follow lives --url "http://$address"
     check "a follower is up to date" await "$seen" '^before$'
     stop_server KILL
     check "it notices that the server is gone" await "$told" 'cut: '
-    start_server --listen "$first_address" --retry 20
+    restart_server --listen "$first_address" --retry 20
     run publish lives --url "http://$address" <<<after
     check "after kill -9 and a restart it comes back by itself" await "$seen" '^after$'
     check "and tells a gap with the new epoch (L03)" await "$told" 'gap: .*reason epoch.*now epoch [0-9A-Za-z_-]+'
@@ -223,12 +247,14 @@ kill_and_restart() {
 }
 
 ends_of_the_server() {
-    start_server --listen 127.0.0.1:0 --drain 3600000 --demo
+    need_server --listen 127.0.0.1:0 --drain 3600000 --demo
     check "--demo says what to open" await "$server_out" "^demo: open http://$address/"
     check "and what to try" await "$server_out" "^  curl -N http://$address/sessions/demo/events"
     run tail demo --url "http://$address" --count 2
     check "and feeds real figures" eval 'is $code 0 && printed "\"load\":\[[0-9.,]*\],\"cpu_percent\":[0-9.]"'
-    check "of this machine" printed "\"memory_total_mib\":$(awk '/^MemTotal/ { print int($2 / 1024) }' /proc/meminfo),"
+    local memory
+    memory=$(awk '/^MemTotal/ { print int($2 / 1024) }' /proc/meminfo)
+    check "of this machine" printed "\"memory_total_mib\":$memory,"
     follow demo --url "http://$address"
     check "with a follower on it" await "$seen" cpu_percent
     kill -HUP "$server"

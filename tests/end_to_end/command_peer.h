@@ -1,5 +1,6 @@
-/* The other side of `weir publish` and `weir tail` in tests: runs the real command as a process, and plays a server that
- * does exactly what the test says, also what no sane server does. One connection at a time; every wait is bounded. */
+/* The other side of `weir publish` and `weir tail` in tests: runs the real command as a process, and plays a
+ * server that does exactly what the test says, also what no sane server does. One connection at a time; every wait
+ * is bounded. */
 #ifndef WEIR_TESTS_END_TO_END_COMMAND_PEER_H
 #define WEIR_TESTS_END_TO_END_COMMAND_PEER_H
 

@@ -1,5 +1,5 @@
-/* weir publish against a server that answers, refuses, hangs up or talks nonsense: every line must end up in the one set
- * that is true for it, and the exit code must say so. */
+/* weir publish against a server that answers, refuses, hangs up or talks nonsense: every line must end up in the
+ * one set that is true for it, and the exit code must say so. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

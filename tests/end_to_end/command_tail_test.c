@@ -1,5 +1,5 @@
-/* weir tail against a server that cuts, ends, refuses or goes silent: every event is printed exactly once, what is lost
- * is told, and the exit code says how it ended. */
+/* weir tail against a server that cuts, ends, refuses or goes silent: every event is printed exactly once, what is
+ * lost is told, and the exit code says how it ended. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
