@@ -18,6 +18,7 @@
 #define REPORT_EVERY 16u /* events between two reports of the reader; small beside the window */
 
 struct hop {
+    /* Written before the two sides start, or once at their end. */
     struct subject subject;
     struct payloads payloads;
     weir_producer *producer;
@@ -29,10 +30,11 @@ struct hop {
     uint64_t events;
     int publish_status;
     int read_status;
-    uint64_t read; /* events read and found right */
-    CACHE_ALIGNED atomic_u32 reader_ready;
+    /* Written while they run: on lines of their own, or the benchmark would measure its own sharing. */
+    CACHE_ALIGNED uint64_t read;       /* the reader's: events read and found right */
     CACHE_ALIGNED atomic_u64 consumed; /* what the reader has reported, for own_bound */
-    CACHE_ALIGNED atomic_u32 stop;     /* one side gave up */
+    CACHE_ALIGNED atomic_u32 reader_ready;
+    CACHE_ALIGNED atomic_u32 stop; /* one side gave up */
 };
 
 /* Waits until fewer than WINDOW events are unread; false when the reader gave up. */

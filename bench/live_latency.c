@@ -7,8 +7,9 @@
 
 #include <stdlib.h>
 
+/* Each on lines of its own: both write theirs all the time. */
 struct side {
-    weir_producer *producer;
+    CACHE_ALIGNED weir_producer *producer;
     weir_session *out;
     weir_session *in;
     weir_cursor cursor;

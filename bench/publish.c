@@ -148,7 +148,8 @@ static void measure_publish_1p_notify(uint64_t events, struct bench_result *resu
         expect_ok(weir_outlet_open(poller, work->subject.session, work, &outlet), "weir_outlet_open", result)) {
         time_one_writer(work, result);
         void *users[64];
-        if (weir_poller_take(poller, users, 64) != 1 || users[0] != work) bench_fail(result, "the poller was not told");
+        if (weir_poller_take(poller, users, 64) != 1 || users[0] != work)
+            bench_fail(result, "the poller was not told");
     }
     weir_outlet_close(outlet);
     weir_poller_destroy(poller);

@@ -27,6 +27,7 @@ struct bench_case {
 /* One table per file. */
 extern const struct bench_case bench_line_hop_cases[];
 extern const struct bench_case bench_publish_cases[];
+extern const struct bench_case bench_bare_live_cases[];
 extern const struct bench_case bench_live_hop_cases[];
 extern const struct bench_case bench_live_latency_cases[];
 extern const struct bench_case bench_replay_cases[];

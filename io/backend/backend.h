@@ -56,15 +56,16 @@ struct io_backend_operations {
     void (*release)(struct io_backend *backend, char *data);
 
     /* Starts what is queued and takes completions: up to `capacity`, at once when some are ready, else after at most
-     * timeout_ns (0: only look). Returns their number; 0 after a wake, a signal or the timeout; -errno when the
-     * backend itself is broken. */
+     * timeout_ns (0: only look). Returns their number; 0 after a wake, a signal or the timeout, and now and then
+     * earlier, for a reason of the backend's own; -errno when the backend itself is broken. */
     int (*wait)(struct io_backend *backend, uint64_t timeout_ns, struct io_completion *completions,
                 unsigned capacity);
 
     /* Makes the current or the next `wait` return soon. Any thread, any number of times. */
     void (*wake)(struct io_backend *backend);
 
-    /* A descriptor that polls readable when `wait(0)` has something to do: for embedders with a loop of their own. */
+    /* A descriptor that polls readable when `wait(0)` has something to do: for embedders with a loop of their own.
+     * -errno when there is none. */
     int (*pollable)(struct io_backend *backend);
 
     /* Frees the backend. All descriptors are closed and no operation is started. */

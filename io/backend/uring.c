@@ -13,7 +13,7 @@
  * The ring starts disabled: it may be created on one thread and belongs to the thread that waits first (or that first
  * starts more operations than the queue holds). Destroy it on any thread once the owner has stopped.
  *
- * The wake descriptor is never read. A multishot poll reports each write to it, which saves a system call per wake. */
+ * The wake descriptor is never read. A multishot poll reports each write to it, which saves a call per wake. */
 #include "backend/uring.h"
 #include "backend/backend.h"
 #include "backend/operations.h"

@@ -80,35 +80,45 @@ static void with_an_empty_pool_receives_wait_for_a_buffer(void **state) {
  * has no timeout, so that a backend which sleeps over it is found out. */
 static void idle_receives_that_found_no_buffer_do_not_stand_in_the_way(void **state) {
     struct fixture *fixture = *state;
-    static struct crowd crowd;
-    start_crowd(fixture, &crowd);
-    for (int i = 0; i < FEW_BUFFERS; i++) {
-        peer_feed(&crowd.peers[i], "x", 1);
-    }
-    await_count(fixture, FEW_BUFFERS);
-    /* More idle receives start now, while no buffer is free, and only the last of all gets bytes. */
-    static struct crowd late;
-    start_crowd(fixture, &late);
-    take_completions(fixture, 0, 64);
-    peer_feed(&late.peers[CONNECTIONS - 1], "y", 1);
-    assert_stays_started(fixture, late.tokens[CONNECTIONS - 1]);
+    static struct crowd first;
+    static struct crowd idle;
     char byte = 0;
-    take_bytes(fixture, crowd.tokens[0], &byte, 1);
-    while (!fixture->outcomes[late.tokens[CONNECTIONS - 1]].completed) {
+    start_crowd(fixture, &idle);
+    for (int i = 0; i < CONNECTIONS; i++) {
+        take_completions(fixture, 0, 64);
+        peer_feed(&idle.peers[i], "i", 1);
+        await(fixture, idle.tokens[i]);
+        take_bytes(fixture, idle.tokens[i], &byte, 1);
+    }
+    start_crowd(fixture, &first);
+    for (int i = 0; i < FEW_BUFFERS; i++) {
+        peer_feed(&first.peers[i], "x", 1);
+    }
+    await_count(fixture, CONNECTIONS + FEW_BUFFERS);
+    /* These start while no buffer is free, and only the last of them gets bytes. */
+    for (int i = 0; i < CONNECTIONS; i++) {
+        idle.tokens[i] = start_receive(fixture, idle.descriptors[i]);
+    }
+    uint64_t last = idle.tokens[CONNECTIONS - 1];
+    take_completions(fixture, 0, 64);
+    peer_feed(&idle.peers[CONNECTIONS - 1], "y", 1);
+    assert_stays_started(fixture, last);
+    take_bytes(fixture, first.tokens[0], &byte, 1);
+    while (!fixture->outcomes[last].completed) {
         take_completions(fixture, IO_WAIT_FOREVER, 64);
     }
-    take_bytes(fixture, late.tokens[CONNECTIONS - 1], &byte, 1);
+    take_bytes(fixture, last, &byte, 1);
     assert_int_equal(byte, 'y');
     for (int i = 1; i < FEW_BUFFERS; i++) {
-        take_bytes(fixture, crowd.tokens[i], &byte, 1);
+        take_bytes(fixture, first.tokens[i], &byte, 1);
     }
     for (int i = 0; i < CONNECTIONS; i++) {
-        fixture->io->cancel(fixture->backend, crowd.tokens[i]);
-        fixture->io->cancel(fixture->backend, late.tokens[i]);
+        fixture->io->cancel(fixture->backend, first.tokens[i]);
+        fixture->io->cancel(fixture->backend, idle.tokens[i]);
     }
-    await_count(fixture, 2 * CONNECTIONS);
-    end_crowd(fixture, &crowd);
-    end_crowd(fixture, &late);
+    await_count(fixture, 3 * CONNECTIONS);
+    end_crowd(fixture, &first);
+    end_crowd(fixture, &idle);
 }
 
 static void a_receive_that_waits_for_a_buffer_can_be_cancelled(void **state) {

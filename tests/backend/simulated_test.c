@@ -1,4 +1,4 @@
-/* The simulated backend itself: it reports every breach of the contract, its faults happen, and one seed is one run. */
+/* The simulated backend itself: it reports each breach of the contract, its faults happen, one seed is one run. */
 #include "support/simulated_backend.h"
 
 #include <setjmp.h>

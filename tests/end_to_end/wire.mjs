@@ -88,24 +88,14 @@ export class SseDecoder {
     }
 
     feed(bytes) {
-        this.rest += this.text.decode(bytes, { stream: true });
+        const text = this.rest + this.text.decode(bytes, { stream: true });
+        const breaks = /\r\n|\n|\r(?!$)/g; // a CR at the very end may be half of a CRLF: it waits for what follows
         let from = 0;
-        for (;;) {
-            const stop = this.nextBreak(from);
-            if (stop < 0) break;
-            const line = this.rest.slice(from, stop);
-            from = stop + (this.rest.startsWith('\r\n', stop) ? 2 : 1);
-            this.takeLine(line);
+        for (let found = breaks.exec(text); found !== null; found = breaks.exec(text)) {
+            this.takeLine(text.slice(from, found.index));
+            from = breaks.lastIndex;
         }
-        this.rest = this.rest.slice(from);
-    }
-
-    /** A CR at the very end may be half of a CRLF: it waits for what follows. */
-    nextBreak(from) {
-        const lf = this.rest.indexOf('\n', from);
-        const cr = this.rest.indexOf('\r', from);
-        if (cr < 0 || (lf >= 0 && lf < cr)) return lf;
-        return cr + 1 === this.rest.length ? -1 : cr;
+        this.rest = text.slice(from);
     }
 
     takeLine(line) {

@@ -3,15 +3,9 @@
 #ifndef ENGINE_FIXTURE_H
 #define ENGINE_FIXTURE_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-
-#include <cmocka.h>
 #include <weir.h>
 
+#include "prelude.h"
 #include "support/counting_allocator.h"
 #include "support/fake_clock.h"
 

@@ -1,5 +1,5 @@
-/* The world that the simulated backend acts on and the test plays in: endpoints behind descriptors, the peers on their
- * other side, and chance. Private to the simulated backend; tests include simulated_backend.h. */
+/* The world that the simulated backend acts on and the test plays in: endpoints behind descriptors, the peers on
+ * their other side, and chance. Private to the simulated backend; tests include simulated_backend.h. */
 #ifndef WEIR_TESTS_SUPPORT_SIMULATED_WORLD_H
 #define WEIR_TESTS_SUPPORT_SIMULATED_WORLD_H
 
