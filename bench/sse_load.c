@@ -302,20 +302,41 @@ static int run_idle(struct load *load) {
     return 0;
 }
 
+static void close_all(struct load *load) {
+    for (unsigned i = 0; i < load->options.subscribers; i++) {
+        close(load->subscribers[i].descriptor);
+        free(load->subscribers[i].stream.hold);
+    }
+    for (unsigned i = 0; load->posters && i < load->options.publishers; i++) {
+        close(load->posters[i].descriptor);
+        free(load->posters[i].out);
+        free(load->posters[i].publisher->payloads);
+    }
+    close(load->epoll);
+    free(load->subscribers);
+    free(load->posters);
+    free(load->buffer);
+}
+
 int main(int argc, char **argv) {
-    struct load *load = make(1, sizeof *load);
+    struct load load = {0};
     struct rlimit files;
-    int exit_code;
-    if (!options_parse(&load->options, argc, argv, &exit_code)) return exit_code;
+    int exit_code = 0;
+    if (!options_parse(&load.options, argc, argv, &exit_code)) return exit_code;
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
         files.rlim_cur = files.rlim_max;
         setrlimit(RLIMIT_NOFILE, &files);
     }
-    load->plan.payload_bytes = load->options.payload_bytes;
-    load->buffer = make(1, READ_BYTES);
-    load->epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (load->options.idle) return run_idle(load);
-    open_subscribers(load);
-    run_load(load);
-    return report_load(load);
+    load.plan.payload_bytes = load.options.payload_bytes;
+    load.buffer = make(1, READ_BYTES);
+    load.epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (load.options.idle) {
+        exit_code = run_idle(&load);
+    } else {
+        open_subscribers(&load);
+        run_load(&load);
+        exit_code = report_load(&load);
+    }
+    close_all(&load);
+    return exit_code;
 }

@@ -165,7 +165,16 @@ typedef struct weir_config {
     weir_log log;                     /* default: silent */
 } weir_config;
 
+#ifdef __cplusplus /* which learnt to name a field here in C++20 */
+static inline weir_config weir_config_init(void) {
+    weir_config config = {};
+    config.size = sizeof(config);
+    return config;
+}
+#define WEIR_CONFIG_INIT weir_config_init()
+#else
 #define WEIR_CONFIG_INIT { .size = sizeof(weir_config) }
+#endif
 
 /* ---- Engine ------------------------------------------------------------------------------------------------- */
 

@@ -25,8 +25,10 @@ static int report_gap(weir_session *session, weir_cursor *cursor, uint64_t next,
     return WEIR_GAP;
 }
 
-/* How far back a subscriber may stand: its queue's depth when it is live; what is kept while it catches up. */
-static uint64_t window_of(const weir_session *session, const weir_cursor *cursor) {
+/* How far back a subscriber may stand: its queue's depth when it is live; what is kept while it catches up; and in a
+ * queue that was closed, whatever is still there of it. */
+static uint64_t window_of(const weir_session *session, const struct slots *slots, const weir_cursor *cursor) {
+    if (cursor->end != UINT64_MAX) return (uint64_t)slots->mask + 1;
     if (cursor->live || session->replay_capacity < cursor->queue_depth) return cursor->queue_depth;
     return session->replay_capacity;
 }
@@ -35,7 +37,7 @@ static uint64_t window_of(const weir_session *session, const weir_cursor *cursor
  * least, so that reading always gets on (RPL-24), and never beyond the end of a queue that had overflowed. */
 COLD static int pass_over(weir_session *session, const struct slots *slots, weir_cursor *cursor, weir_gap *gap) {
     uint64_t next = session_next(session, slots);
-    uint64_t oldest = session_oldest(session, slots, next, window_of(session, cursor));
+    uint64_t oldest = session_oldest(session, slots, next, window_of(session, slots, cursor));
     if (oldest <= cursor->next) oldest = cursor->next + 1;
     if (oldest > cursor->end) oldest = cursor->end;
     return report_gap(session, cursor, oldest, gap);

@@ -365,7 +365,9 @@ static int uring_wait(struct io_backend *backend, uint64_t timeout_ns, struct io
     if (result < 0 && !is_transient(result)) return uring->broken = result;
     unsigned count = take_ready(uring, completions, capacity);
     count += take_entries(uring, completions + count, capacity - count);
-    if (io_uring_sq_ready(&uring->ring) > 0 || has_more(uring)) mark_pollable(uring);
+    /* A refused call ran nothing of what the kernel has put off, and its notice has been read above. */
+    bool refused = result < 0 && result != -ETIME;
+    if (refused || io_uring_sq_ready(&uring->ring) > 0 || has_more(uring)) mark_pollable(uring);
     return (int)count;
 }
 

@@ -92,6 +92,7 @@ int reactor_create(struct reactor **out, struct reactor_shared *shared, uint32_t
         reactor->listeners[i].role = (enum listener_role)i;
         reactor->listeners[i].reactor = reactor;
     }
+    reactor_wake(reactor); /* there is something to do: an embedder's first poll must find the listeners not started */
     *out = reactor;
     return WEIR_OK;
 }

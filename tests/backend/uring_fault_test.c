@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <liburing.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -269,6 +270,31 @@ static void a_refused_submission_is_tried_again(void **state) {
     }
 }
 
+/* U12: a refused call leaves in the kernel what the poll descriptor has told of already. */
+static void a_refused_call_is_told_to_who_polls(void **state) {
+    struct fixture *fixture = *state;
+    int descriptor;
+    struct peer peer = peer_pair(fixture, &descriptor);
+    struct pollfd pollable = {.fd = fixture->io->pollable(fixture->backend), .events = POLLIN};
+    for (int round = 0; round < 10; round++) {
+        uint64_t token = start_receive(fixture, descriptor);
+        while (poll(&pollable, 1, 0) == 1) {
+            take_completions(fixture, 0, 64);
+        }
+        peer_feed(&peer, "x", 1);
+        plan = (struct plan){.enter_result = -EINTR, .enter_left = 2};
+        while (!fixture->outcomes[token].completed) {
+            assert_int_equal(poll(&pollable, 1, -1), 1);
+            take_completions(fixture, 0, 64);
+        }
+        char byte;
+        take_bytes(fixture, token, &byte, 1);
+        assert_int_equal(plan.enter_left, 0);
+    }
+    fixture->io->close(fixture->backend, descriptor);
+    peer_close(&peer);
+}
+
 /* U12: what the kernel does not recover from is told, again and again, instead of hanging. */
 static void a_broken_ring_is_told_by_every_wait(void **state) {
     struct fixture *fixture = *state;
@@ -305,6 +331,7 @@ int main(void) {
         CASE(an_operation_that_is_being_tried_again_can_be_cancelled),
         CASE(completions_after_the_last_one_are_dropped),
         CASE(a_refused_submission_is_tried_again),
+        CASE(a_refused_call_is_told_to_who_polls),
         CASE(a_broken_ring_is_told_by_every_wait),
     };
     struct io_probe probe;

@@ -47,7 +47,8 @@ function complain(sentence, error) {
     console.log(String(error?.stack ?? error).replace(/^/gm, '         '));
 }
 
-export async function run() {
+/** Runs what was registered, then `cleanUp`, and ends the process. */
+export async function run(cleanUp = async () => {}) {
     let failures = 0;
     const chosen = tests.filter(each => each.sentence.includes(options.only));
     console.log(`${chosen.length} tests on ${options.io}, seed ${options.seed}`);
@@ -68,6 +69,7 @@ export async function run() {
             console.log(`ok       ${sentence} (${Date.now() - started} ms)`);
         }
     }
+    await cleanUp();
     console.log(failures ? `${failures} of ${chosen.length} failed` : `all ${chosen.length} hold`);
     process.exit(failures || chosen.length === 0 ? 1 : 0);
 }
@@ -118,7 +120,7 @@ async function endServers() {
     let wrong = null;
     for (const server of [...running]) {
         if (server.crashed()) wrong ??= new Error(`the server ended by itself: ${server.describeEnd()}`);
-        await server.kill();
+        await server.kill().catch(error => (wrong ??= error));
     }
     return wrong;
 }
@@ -162,8 +164,8 @@ export class Server {
 
     /** Waits for the end of a server that was told to go; its exit code, or the name of the signal that killed it. */
     async exit() {
-        const end = await within('the server to exit', this.ended);
         running.delete(this);
+        const end = await within('the server to exit', this.ended);
         return end.code ?? end.signal;
     }
 

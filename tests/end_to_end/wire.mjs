@@ -167,6 +167,7 @@ export class Peer {
         socket.on('data', bytes => this.takeData(bytes));
         socket.on('end', () => this.takeEnd());
         socket.on('error', error => (this.error = error));
+        this.ended = new Promise(resolve => socket.on('end', resolve).on('close', resolve));
         this.closed = new Promise(resolve => socket.on('close', () => resolve(this.takeEnd())));
     }
 

@@ -504,6 +504,77 @@ static void lives_that_begin_and_end_at_full_speed_never_mix(void **state) {
     fixture_close(&fixture);
 }
 
+/* ---- The sweep against subscribers ---------------------------------------------------------------------------- */
+
+struct visitor {
+    pthread_t thread;
+    weir_engine *engine;
+    uint64_t rounds;
+    uint64_t stayed;
+    uint64_t too_late;
+    atomic_u32 done;
+};
+
+/* Attached to a session that has not ended, it must not see it end: only the sweep ends sessions here. */
+static void visit(struct visitor *visitor, weir_session *session) {
+    weir_cursor cursor;
+    weir_gap gap;
+    REQUIRE(weir_subscribe(session, NULL, &cursor, &gap) == WEIR_OK);
+    if (info_of(session).ended != WEIR_ENDED_NOT) {
+        visitor->too_late++;
+    } else {
+        for (int i = 0; i < 3; i++) {
+            sched_yield();
+            REQUIRE(info_of(session).ended == WEIR_ENDED_NOT);
+        }
+        visitor->stayed++;
+    }
+    weir_unsubscribe(session, &cursor);
+}
+
+static void *run_visitor(void *context) {
+    struct visitor *visitor = (struct visitor *)context;
+    struct random random = random_start(seed, 300);
+    weir_producer *producer;
+    REQUIRE(weir_producer_create(visitor->engine, &producer) == WEIR_OK);
+    for (uint64_t round = 0; round < visitor->rounds; round++) {
+        weir_session *session;
+        REQUIRE(weir_session_open(visitor->engine, "inn", 3, WEIR_OPEN_OR_CREATE, &session, NULL) == WEIR_OK);
+        if (random_below(&random, 2) == 0) weir_publish(producer, session, 0, "x", 1, NULL);
+        for (uint32_t spin = random_below(&random, 300); spin > 0; spin--) __asm__ volatile("");
+        visit(visitor, session);
+        weir_session_release(session);
+    }
+    weir_producer_destroy(producer);
+    u32_store_release(&visitor->done, 1);
+    return NULL;
+}
+
+/* TTL-02, TTL-04: a subscriber that is attached keeps its session, whenever it came. */
+static void a_sweep_never_ends_a_session_under_a_subscriber(void **state) {
+    (void)state;
+    struct fixture fixture;
+    struct visitor visitor;
+    weir_config config = WEIR_CONFIG_INIT;
+    uint64_t swept = 0;
+    config.idle_ttl_ms = 1;
+    config.replay_capacity = 2;
+    fixture_open(&fixture, &config);
+    memset(&visitor, 0, sizeof(visitor));
+    visitor.engine = fixture.engine;
+    visitor.rounds = scaled(2000);
+    assert_int_equal(pthread_create(&visitor.thread, NULL, run_visitor, &visitor), 0);
+    while (u32_load_acquire(&visitor.done) == 0) {
+        fake_clock_advance(&fixture.clock, fixture.engine, 1);
+        swept += weir_engine_sweep(fixture.engine, 8);
+    }
+    pthread_join(visitor.thread, NULL);
+    printf("  %llu stayed, %llu came too late, %llu swept\n", (unsigned long long)visitor.stayed,
+           (unsigned long long)visitor.too_late, (unsigned long long)swept);
+    assert_true(visitor.stayed > 0 && swept > 0);
+    fixture_close(&fixture);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(readers_that_skip_or_detach_get_every_event_or_a_gap_that_names_it),
@@ -511,6 +582,7 @@ int main(void) {
         cmocka_unit_test(a_reader_that_refuses_gets_every_event),
         cmocka_unit_test(a_consumer_that_always_sleeps_misses_no_wake_up),
         cmocka_unit_test(lives_that_begin_and_end_at_full_speed_never_mix),
+        cmocka_unit_test(a_sweep_never_ends_a_session_under_a_subscriber),
     };
     seed = random_seed();
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -39,7 +39,7 @@ struct stream_text {
     bool ended; /* by the last chunk */
 };
 
-/* Reads the stream that is the peer's `index`-th answer. False when it has not begun. Fails the test on any break of
+/* Reads the stream that is the peer's `index`-th answer. False when there is none (yet). Fails the test on any break of
  * the formats. */
 bool stream_text_read(const struct simulated_peer *peer, unsigned index, struct stream_text *text);
 void stream_text_free(struct stream_text *text);

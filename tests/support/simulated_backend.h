@@ -2,7 +2,7 @@
  * a connection happens when the test or the seed says so. One seed, one run: there is no other source of chance.
  *
  * Below the table of backend.h the test plays the peers: it listens, connects, feeds bytes, sends FIN or a reset,
- * sets how much a peer takes before it stalls, and reads what was sent. All handles live until the backend is destroyed.
+ * sets how much a peer takes before it stalls, and reads what was sent. Handles live as long as the backend.
  *
  * Time moves only in `wait`: a microsecond per call, and up to the timeout when nothing is ready before. `wait` with
  * IO_WAIT_FOREVER and nothing ready or due returns 0 at once, so that the test can play on.
