@@ -83,7 +83,8 @@ static const char *const names[SESSIONS] = {"a", "b"};
 
 static uint64_t cell_bytes(uint32_t length) {
     uint64_t size = 128;
-    while (size < (uint64_t)length + 16) size *= 2;
+    while (size < (uint64_t)length + 16)
+        size *= 2;
     return size;
 }
 
@@ -100,7 +101,8 @@ static int is_there(struct world *world, struct model_session *session, uint64_t
 /* The first sequence from next - window on that is there; next when none is. */
 static uint64_t oldest_of(struct world *world, struct model_session *session, uint64_t window) {
     uint64_t oldest = session->next - world->first > window ? session->next - window : world->first;
-    while (oldest < session->next && !is_there(world, session, oldest)) oldest++;
+    while (oldest < session->next && !is_there(world, session, oldest))
+        oldest++;
     return oldest;
 }
 
@@ -188,7 +190,8 @@ static void begin_again(struct world *world, uint32_t index) {
 /* ---- Publishing ----------------------------------------------------------------------------------------------- */
 
 static void fill_payload(uint8_t *data, uint32_t length, uint8_t seed) {
-    for (uint32_t i = 0; i < length; i++) data[i] = (uint8_t)(seed + i * 13 + (i >> 8));
+    for (uint32_t i = 0; i < length; i++)
+        data[i] = (uint8_t)(seed + i * 13 + (i >> 8));
 }
 
 /* What the events over LARGE_FROM that the session holds take, and the oldest going first when it is too much. */
@@ -196,7 +199,8 @@ static void settle_bytes(struct world *world, struct model_session *session, uin
     const struct model_event *event = event_of(world, session, sequence);
     if (sequence - world->first >= world->ring) {
         const struct model_event *replaced = event_of(world, session, sequence - world->ring);
-        if (!replaced->evicted && replaced->length >= LARGE_FROM) session->large_bytes -= cell_bytes(replaced->length);
+        if (!replaced->evicted && replaced->length >= LARGE_FROM)
+            session->large_bytes -= cell_bytes(replaced->length);
     }
     if (event->length < LARGE_FROM) return;
     session->large_bytes += cell_bytes(event->length);
@@ -222,7 +226,8 @@ static int expected_publish(struct world *world, uint32_t index, uint32_t kind, 
 }
 
 static void publish(struct world *world, struct input *input) {
-    static const uint32_t lengths[] = {0, 1, 7, 16, 111, 112, 113, 240, 500, 1008, 1009, 1500, 2032, 2033, 4080, 5000};
+    static const uint32_t lengths[] = {0,   1,    7,    16,   111,  112,  113,  240,
+                                       500, 1008, 1009, 1500, 2032, 2033, 4080, 5000};
     static uint8_t data[8192];
     uint32_t index = draw(input, SESSIONS);
     uint32_t kind = draw(input, 5);
@@ -233,7 +238,8 @@ static void publish(struct world *world, struct input *input) {
     if (session->next - world->first >= EVENTS_MAX) return;
     int expected = expected_publish(world, index, kind, length);
     fill_payload(data, length, seed);
-    int status = weir_publish(world->producers[draw(input, PRODUCERS)], session->handle, kind, data, length, &sequence);
+    int status =
+        weir_publish(world->producers[draw(input, PRODUCERS)], session->handle, kind, data, length, &sequence);
     REQUIRE(status == expected);
     if (status == WEIR_FULL) world->expected.publish_full++;
     if (status != WEIR_OK && status != WEIR_FULL) world->expected.publish_refused++;
@@ -278,8 +284,7 @@ static struct placing place_after(struct world *world, uint32_t index, uint64_t 
                        epoch == world->sessions[1 - index].epoch ? WEIR_GAP_SESSION : WEIR_GAP_EPOCH);
     if (last >= session->next) return restart(world, session, world->first, WEIR_GAP_AHEAD);
     uint64_t wanted = last < world->first ? world->first : last + 1;
-    if (wanted < oldest_of(world, session, world->capacity))
-        return restart(world, session, wanted, WEIR_GAP_EVICTED);
+    if (wanted < oldest_of(world, session, world->capacity)) return restart(world, session, wanted, WEIR_GAP_EVICTED);
     return (struct placing){WEIR_OK, wanted, {0, 0, 0, 0, WEIR_GAP_NONE}};
 }
 
@@ -337,8 +342,8 @@ static void subscribe(struct world *world, struct input *input) {
             gap.last == placing.gap.last && gap.lost_known == placing.gap.lost_known);
     world->generation = cursor->cursor.generation > world->generation ? cursor->cursor.generation : 0;
     REQUIRE(world->generation != 0);
-    *cursor = (struct model_cursor){1,  index, cursor->cursor, placing.next, 0, how.queue_depth, how.policy,
-                                    placing.next == session->next};
+    *cursor = (struct model_cursor){1, index,           cursor->cursor, placing.next,
+                                    0, how.queue_depth, how.policy,     placing.next == session->next};
     if (cursor->depth == 0) cursor->depth = world->depth;
     REQUIRE(cursor->cursor.next == cursor->next);
     world->expected.subscribers++;
@@ -408,7 +413,8 @@ static int read_one(struct world *world, struct model_cursor *cursor, size_t cap
     int expected = expected_read(world, cursor, capacity, &to);
     int status = weir_read(handle, &cursor->cursor, buffer, capacity, &event, &gap);
     REQUIRE(status == expected);
-    if (status == WEIR_OK || status == WEIR_TOO_SMALL) check_event(world, cursor, &event, status == 0 ? buffer : NULL);
+    if (status == WEIR_OK || status == WEIR_TOO_SMALL)
+        check_event(world, cursor, &event, status == 0 ? buffer : NULL);
     if (status == WEIR_OK) cursor->next++;
     if (status == WEIR_GAP) {
         REQUIRE(gap.first == cursor->next && gap.last == to - 1 && gap.lost == to - cursor->next);
@@ -446,8 +452,12 @@ static void advance(struct world *world, struct input *input) {
 
 /* ---- Time ----------------------------------------------------------------------------------------------------- */
 
-static uint64_t read_now_ns(void *context) { return ((const struct world *)context)->now_ms * 1000000u; }
-static uint64_t read_wall_ms(void *context) { return ((const struct world *)context)->now_ms; }
+static uint64_t read_now_ns(void *context) {
+    return ((const struct world *)context)->now_ms * 1000000u;
+}
+static uint64_t read_wall_ms(void *context) {
+    return ((const struct world *)context)->now_ms;
+}
 
 static int fill_nothing_random(void *context, void *memory, size_t size) {
     (void)context;
@@ -525,13 +535,14 @@ static void perform(struct world *world, struct input *input) {
         advance(world, input);
         break;
     }
-    for (uint32_t i = 0; i < SESSIONS; i++) check_session(world, i);
+    for (uint32_t i = 0; i < SESSIONS; i++)
+        check_session(world, i);
     check_stats(world);
 }
 
 static void open_world(struct world *world, struct input *input) {
-    static const uint64_t firsts[] = {1, 2, 1000, (1ull << 29) - 20, (1ull << 31) - 20, (1ull << 32) - 20,
-                                      UINT64_MAX / 2 - 1};
+    static const uint64_t firsts[] = {
+        1, 2, 1000, (1ull << 29) - 20, (1ull << 31) - 20, (1ull << 32) - 20, UINT64_MAX / 2 - 1};
     weir_config config = WEIR_CONFIG_INIT;
     world->capacity = draw(input, 18);
     world->depth = draw(input, 10);
@@ -552,12 +563,13 @@ static void open_world(struct world *world, struct input *input) {
     config.clock = (weir_clock){read_now_ns, read_wall_ms, world};
     config.entropy.fill = fill_nothing_random;
     if (world->depth == 0) world->depth = world->capacity > 0 ? world->capacity : 256;
-    for (world->ring = 1; world->ring < world->capacity || world->ring < world->depth;) world->ring *= 2;
+    for (world->ring = 1; world->ring < world->capacity || world->ring < world->depth;)
+        world->ring *= 2;
     REQUIRE(weir_engine_create(&world->engine, &config) == WEIR_OK);
     for (uint32_t i = 0; i < PRODUCERS; i++)
         REQUIRE(weir_producer_create(world->engine, &world->producers[i]) == WEIR_OK);
     for (uint32_t i = 0; i < 3; i++) {
-        REQUIRE(weir_kind(world->engine, &"xyz"[i], 1, &world->kinds[i]) == WEIR_OK);
+        REQUIRE(weir_kind(world->engine, &"xyz"[i], 1, &world -> kinds[i]) == WEIR_OK);
         REQUIRE(world->kinds[i] == i + 1);
     }
 }
@@ -567,9 +579,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct input input = {data, data + size};
     memset(&world, 0, sizeof(world));
     open_world(&world, &input);
-    for (uint32_t i = 0; i < SESSIONS; i++) open_session(&world, i);
+    for (uint32_t i = 0; i < SESSIONS; i++)
+        open_session(&world, i);
     world.expected.sessions = world.expected.sessions_created = SESSIONS;
-    while (input.at < input.end) perform(&world, &input);
+    while (input.at < input.end)
+        perform(&world, &input);
     for (uint32_t i = 0; i < CURSORS; i++) {
         if (!world.cursors[i].attached) continue;
         int status;
@@ -579,8 +593,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         detach(&world, &world.cursors[i]);
     }
     check_stats(&world);
-    for (uint32_t i = 0; i < PRODUCERS; i++) weir_producer_destroy(world.producers[i]);
-    for (uint32_t i = 0; i < SESSIONS; i++) weir_session_release(world.sessions[i].handle);
+    for (uint32_t i = 0; i < PRODUCERS; i++)
+        weir_producer_destroy(world.producers[i]);
+    for (uint32_t i = 0; i < SESSIONS; i++)
+        weir_session_release(world.sessions[i].handle);
     weir_engine_destroy(world.engine);
     return 0;
 }

@@ -87,7 +87,8 @@ WEIR_API void weir_server_stop(weir_server *server);
 WEIR_API int weir_server_join(weir_server *server);
 
 /* Stops, joins and frees. NULL does nothing. Meanwhile no other thread may publish to a session that has subscribers
- * here: what would wake a reactor is going. */
+ * here: what would wake a reactor is going. Reactors that an embedder drives: on the thread that drives them, or after
+ * each of them has returned a negative number. */
 WEIR_API void weir_server_destroy(weir_server *server);
 
 /* ---- Reactors driven by the embedder -------------------------------------------------------------------------- */

@@ -40,7 +40,7 @@ COLD int cell_stock_refill(struct cell_stock *stock, uint32_t class_index) {
     /* What is held already still serves; and every cell being out is the byte budget, which sized the classes. */
     if (status != WEIR_OK) return held(kept) > 0 ? WEIR_OK : status == WEIR_FULL ? WEIR_BYTES_LIMIT : status;
     for (uint32_t i = 0; i < taken; i++) {
-        struct stocked_cell *place = &kept->cells[kept->tail++ & (STOCK_ROOM - 1)];
+        struct stocked_cell *place = &stock->cells[class_index][kept->tail++ & (STOCK_ROOM - 1)];
         place->reference = class_index << CELL_CLASS_SHIFT | indices[i];
         place->cell = cell_at(stock->pool, place->reference);
     }
@@ -52,7 +52,7 @@ static void give_oldest(struct cell_stock *stock, uint32_t class_index, uint32_t
     struct stock_class *kept = &stock->classes[class_index];
     uint32_t indices[STOCK_ROOM];
     for (uint32_t i = 0; i < count; i++)
-        indices[i] = kept->cells[kept->head++ & (STOCK_ROOM - 1)].reference & CELL_INDEX_MAX;
+        indices[i] = stock->cells[class_index][kept->head++ & (STOCK_ROOM - 1)].reference & CELL_INDEX_MAX;
     slab_give(&stock->pool->classes[class_index], indices, count);
 }
 

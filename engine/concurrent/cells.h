@@ -12,7 +12,8 @@
 #include "slab.h"
 
 #define CELL_CLASSES 15         /* 128 B << 0 .. 14: the largest holds 1 MiB and its header */
-#define CELL_SMALLEST 128u
+#define CELL_SMALLEST_SHIFT 7
+#define CELL_SMALLEST (1u << CELL_SMALLEST_SHIFT)
 #define CELL_HEADER 16u
 #define CELL_CLASS_SHIFT 28     /* a reference is class | index */
 #define CELL_INDEX_MAX ((1u << CELL_CLASS_SHIFT) - 1)
@@ -53,8 +54,8 @@ struct cell_stock {
     struct stock_class {
         uint32_t head; /* free-running: next to hand out */
         uint32_t tail; /* free-running: next place to keep */
-        struct stocked_cell cells[STOCK_ROOM];
     } classes[CELL_CLASSES];
+    struct stocked_cell cells[CELL_CLASSES][STOCK_ROOM];
 };
 
 int cell_pool_create(struct cell_pool *pool, const weir_allocator *allocator, uint64_t max_bytes);
@@ -83,10 +84,11 @@ static inline uint32_t cell_class_for(size_t length) {
 static inline struct cell *cell_at(const struct cell_pool *pool, cell_reference reference) {
     uint32_t class_index = cell_class(reference);
     uint32_t index = reference & CELL_INDEX_MAX;
-    uint32_t size_shift = 7 + class_index;
-    uint32_t chunk_shift = size_shift < CELL_CHUNK_SHIFT ? CELL_CHUNK_SHIFT - size_shift : 0;
-    char *chunk = (char *)pointer_load_acquire(&pool->classes[class_index].chunks[index >> chunk_shift]);
-    return (struct cell *)(void *)(chunk + ((size_t)(index & ((1u << chunk_shift) - 1)) << size_shift));
+    const struct slab *slab = &pool->classes[class_index];
+    uint32_t chunk_index = index >> slab->chunk_shift;
+    uint32_t place = index - (chunk_index << slab->chunk_shift);
+    char *chunk = (char *)pointer_load_acquire(&slab->chunks[chunk_index]);
+    return (struct cell *)(void *)(chunk + ((size_t)place << (CELL_SMALLEST_SHIFT + class_index)));
 }
 
 /* The facts travel as the one word they are stored as. The time wraps after 49 days; weir_read completes it from the
@@ -106,7 +108,7 @@ static inline const struct stocked_cell *cell_stock_next(struct cell_stock *stoc
         *status = cell_stock_refill(stock, class_index);
         if (UNLIKELY(*status != WEIR_OK)) return NULL;
     }
-    return &kept->cells[kept->head & (STOCK_ROOM - 1)];
+    return &stock->cells[class_index][kept->head & (STOCK_ROOM - 1)];
 }
 
 /* What cell_stock_next gave is published. */
@@ -117,12 +119,13 @@ static inline void cell_stock_spend(struct cell_stock *stock, uint32_t class_ind
 /* Keeps an evicted cell of a small class. The lines are asked for now, for writing, some publishes before they are
  * needed. */
 static inline void cell_stock_keep_small(struct cell_stock *stock, cell_reference reference) {
-    struct stock_class *kept = &stock->classes[cell_class(reference)];
-    if (UNLIKELY(kept->tail - kept->head == STOCK_ROOM)) cell_stock_spill(stock, cell_class(reference));
+    uint32_t class_index = cell_class(reference);
+    struct stock_class *kept = &stock->classes[class_index];
+    if (UNLIKELY(kept->tail - kept->head == STOCK_ROOM)) cell_stock_spill(stock, class_index);
     struct cell *cell = cell_at(stock->pool, reference);
     __builtin_prefetch(cell, 1);
     __builtin_prefetch((char *)cell + CACHE_LINE, 1);
-    struct stocked_cell *place = &kept->cells[kept->tail++ & (STOCK_ROOM - 1)];
+    struct stocked_cell *place = &stock->cells[class_index][kept->tail++ & (STOCK_ROOM - 1)];
     place->cell = cell;
     place->reference = reference;
 }

@@ -44,9 +44,14 @@ typedef uint32_t copy_half __attribute__((may_alias, aligned(1)));
 static inline void copy_volatile(volatile char *to, const volatile char *from, size_t length) {
     size_t at = 0;
     if (length >= 16) {
-        for (; at + 16 <= length; at += 16)
-            *(volatile copy_vector *)(to + at) = *(const volatile copy_vector *)(from + at);
-        if (at < length)
+        for (; at + 32 <= length; at += 32) {
+            copy_vector first = *(const volatile copy_vector *)(from + at);
+            copy_vector second = *(const volatile copy_vector *)(from + at + 16);
+            *(volatile copy_vector *)(to + at) = first;
+            *(volatile copy_vector *)(to + at + 16) = second;
+        }
+        if (at + 16 <= length) *(volatile copy_vector *)(to + at) = *(const volatile copy_vector *)(from + at);
+        if (length % 16 != 0)
             *(volatile copy_vector *)(to + length - 16) = *(const volatile copy_vector *)(from + length - 16);
     } else if (length >= 8) {
         *(volatile copy_word *)to = *(const volatile copy_word *)from;

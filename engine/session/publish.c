@@ -161,7 +161,7 @@ static inline void settle(weir_producer *producer, weir_session *session, struct
                           cell_reference replaced, uint64_t sequence) {
     u64_store_release(&session->hint, sequence + 1); /* H1 */
     WEIR_MARK(PUBLISH_HINT_STORED);
-    producer->bound_epoch = session->epoch;
+    if (UNLIKELY(producer->bound_epoch != session->epoch)) producer->bound_epoch = session->epoch;
     producer->hint = sequence + 1;
     cell_stock_spend(&producer->stock, cell_class(mine));
     if (LIKELY(both_small(mine, replaced)))

@@ -407,7 +407,8 @@ void connection_open(struct reactor *reactor, int descriptor, enum listener_role
     connection->generation = reactor->places[index].generation;
     connection->descriptor = descriptor;
     connection->role = (uint8_t)role;
-    socket_tune(descriptor, reactor->shared->config.stall_timeout_ms);
+    /* Twice: a send in flight that stalls is for check_stall, which counts it. */
+    socket_tune(descriptor, 2 * reactor->shared->config.stall_timeout_ms);
     uint32_t over_limit = count_over_limit(reactor);
     if (over_limit > 0) {
         turn_away(connection, over_limit);

@@ -54,10 +54,13 @@ export class Browser {
     }
 
     async open(url) {
-        const { targetId } = await this.send('Target.createTarget', { url, width: 1000, height: 900 });
+        // A window for each page: what is hidden behind another tab is not drawn.
+        const window = { url, newWindow: true, width: 1000, height: 900 };
+        const { targetId } = await this.send('Target.createTarget', window);
         const { sessionId } = await this.send('Target.attachToTarget', { targetId, flatten: true });
         const page = new Page(this, sessionId);
-        await until(`${url} to be loaded`, () => page.evaluate('document.readyState === "complete"'));
+        const loaded = `location.href === ${JSON.stringify(url)} && document.readyState === "complete"`;
+        await until(`${url} to be loaded`, () => page.evaluate(loaded));
         return page;
     }
 

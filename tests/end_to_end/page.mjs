@@ -55,7 +55,9 @@ test('what is lost for good is told as a gap and not counted as missing', async 
     await server.publishLines('gap', Array.from({ length: 12 }, (_, i) => `${i + 2}`));
     const back = await untilState(page, 'what is kept', now => now.received === 6);
     assert.deepEqual([back.missing, back.repeated, back.gaps], [0, 0, 1]);
-    await until('it to be drawn', async () => /events 2 to 8 lost \(7\), reason: evicted/.test(await text(page, '#log')));
+    await until('it to be drawn', async () => /gap: .*reason: evicted/.test(await text(page, '#log')));
+    const [gap] = /gap: [^:]+: evicted/.exec(await text(page, '#log'));
+    for (const number of ['2', '8', '7']) assert.match(gap, new RegExp(`\\b${number}\\b`));
 });
 
 test('the form publishes, and an event is text: nothing in it becomes part of the page', async () => {
@@ -78,7 +80,7 @@ test('the end of a session is told, and the page does not come back to it', asyn
     await untilState(page, 'the event', now => now.received === 1);
     await server.request('DELETE', '/sessions/over');
     await untilState(page, 'the end', now => now.ended);
-    assert.match(await text(page, '#log'), /the stream has ended: terminated/);
+    await until('it to be drawn', async () => /the stream has ended: terminated/.test(await text(page, '#log')));
     assert.equal(await server.metric('streams'), 0);
 });
 

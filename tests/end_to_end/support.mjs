@@ -47,8 +47,19 @@ function complain(sentence, error) {
     console.log(String(error?.stack ?? error).replace(/^/gm, '         '));
 }
 
+/** A kernel or container without io_uring cannot say anything about it. */
+async function skipWithoutBackend() {
+    if (options.io !== 'uring') return;
+    await Server.start().catch(error => {
+        if (/io_uring/.test(error.message)) skip(`io_uring cannot be used here: ${error.message}`);
+        throw error;
+    });
+    await endServers();
+}
+
 /** Runs what was registered, then `cleanUp`, and ends the process. */
 export async function run(cleanUp = async () => {}) {
+    await skipWithoutBackend();
     let failures = 0;
     const chosen = tests.filter(each => each.sentence.includes(options.only));
     console.log(`${chosen.length} tests on ${options.io}, seed ${options.seed}`);

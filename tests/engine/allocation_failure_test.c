@@ -15,7 +15,9 @@ struct life {
     uint64_t failures;
 };
 
-static void wake_nobody(void *context) { (void)context; }
+static void wake_nobody(void *context) {
+    (void)context;
+}
 
 /* The one failure that is planned must show as WEIR_NO_MEMORY; the second try meets an allocator that works again. */
 #define TRY_TWICE(life, call)                                                                                        \
@@ -76,8 +78,10 @@ static void live(struct life *life, uint64_t fail_at) {
     }
     weir_session_terminate(life->sessions[0]);
     assert_int_equal(stats_of(life->engine).sessions, 1);
-    for (int i = 0; i < 2; i++) weir_outlet_close(life->outlets[i]);
-    for (int i = 0; i < 2; i++) weir_session_release(life->sessions[i]);
+    for (int i = 0; i < 2; i++)
+        weir_outlet_close(life->outlets[i]);
+    for (int i = 0; i < 2; i++)
+        weir_session_release(life->sessions[i]);
     weir_poller_destroy(life->poller);
     weir_producer_destroy(life->producer);
     weir_engine_destroy(life->engine);

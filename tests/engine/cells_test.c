@@ -60,15 +60,18 @@ static void a_copy_of_any_length_moves_exactly_its_bytes(void **state) {
     _Alignas(16) unsigned char cell[320];
     unsigned char source[300];
     unsigned char target[300 + 16];
-    for (size_t i = 0; i < sizeof(source); i++) source[i] = (unsigned char)(i * 7 + 1);
+    for (size_t i = 0; i < sizeof(source); i++)
+        source[i] = (unsigned char)(i * 7 + 1);
     for (size_t length = 0; length <= 300; length++) {
         memset(cell, 0, sizeof(cell));
         memset(target, 0xEE, sizeof(target));
         copy_into_cell(cell, source, length);
         copy_from_cell(target, cell, length);
         assert_memory_equal(target, source, length);
-        for (size_t i = length; i < sizeof(target); i++) assert_int_equal(target[i], 0xEE);
-        for (size_t i = (length + 15) / 16 * 16; i < sizeof(cell); i++) assert_int_equal(cell[i], 0);
+        for (size_t i = length; i < sizeof(target); i++)
+            assert_int_equal(target[i], 0xEE);
+        for (size_t i = (length + 15) / 16 * 16; i < sizeof(cell); i++)
+            assert_int_equal(cell[i], 0);
     }
 }
 
@@ -129,7 +132,8 @@ static void a_stock_gives_what_is_too_much_back_to_the_pool(void **state) {
         held[i] = cell_stock_next(&bed.stock, 0, &status)->reference;
         cell_stock_spend(&bed.stock, 0);
     }
-    for (int i = 0; i < 200; i++) cell_stock_keep(&bed.stock, held[i]);
+    for (int i = 0; i < 200; i++)
+        cell_stock_keep(&bed.stock, held[i]);
     assert_true(bed.stock.classes[0].tail - bed.stock.classes[0].head <= STOCK_ROOM);
     uint32_t fresh = slab_fresh(&bed.pool.classes[0]);
     for (int i = 0; i < 200; i++) { /* all of it serves again: nothing new is taken */
@@ -151,7 +155,8 @@ static void a_stock_holds_few_large_cells(void **state) {
         held[i] = cell_stock_next(&bed.stock, class_index, &status)->reference;
         cell_stock_spend(&bed.stock, class_index);
     }
-    for (int i = 0; i < 12; i++) cell_stock_keep(&bed.stock, held[i]);
+    for (int i = 0; i < 12; i++)
+        cell_stock_keep(&bed.stock, held[i]);
     assert_true(bed.stock.classes[class_index].tail - bed.stock.classes[class_index].head <= STOCK_LARGE);
     close_bed(&bed);
 }

@@ -182,11 +182,13 @@ static void a_sweep_looks_at_no_more_than_its_budget_and_goes_on_from_there(void
     }
     fake_clock_advance(&fixture.clock, fixture.engine, TTL_MS);
     assert_int_equal(weir_engine_sweep(fixture.engine, 0), 0);
-    for (int slice = 0; slice < 6; slice++) assert_int_equal(weir_engine_sweep(fixture.engine, 3), 3);
+    for (int slice = 0; slice < 6; slice++)
+        assert_int_equal(weir_engine_sweep(fixture.engine, 3), 3);
     assert_int_equal(weir_engine_sweep(fixture.engine, 3), 2);
     assert_int_equal(weir_engine_sweep(fixture.engine, 100), 0);
     assert_int_equal(stats_of(fixture.engine).sessions, 0);
-    for (int i = 0; i < 20; i++) weir_session_release(sessions[i]);
+    for (int i = 0; i < 20; i++)
+        weir_session_release(sessions[i]);
     assert_int_equal(weir_engine_sweep(fixture.engine, 100), 0);
     fixture_close(&fixture);
 }

@@ -54,7 +54,8 @@ void expect_number(weir_session *session, weir_cursor *cursor, uint64_t sequence
 }
 
 void expect_numbers(weir_session *session, weir_cursor *cursor, uint64_t first, uint64_t last, int status) {
-    for (uint64_t sequence = first; sequence <= last; sequence++) expect_number(session, cursor, sequence);
+    for (uint64_t sequence = first; sequence <= last; sequence++)
+        expect_number(session, cursor, sequence);
     expect_status(session, cursor, status);
 }
 

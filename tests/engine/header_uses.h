@@ -1,6 +1,8 @@
 /* The smallest program of an embedder, in the common part of C and C++: create, publish, read, clean up. */
 
-static void wake_nobody(void *context) { (void)context; }
+static void wake_nobody(void *context) {
+    (void)context;
+}
 
 int main(void) {
     weir_engine *engine;

@@ -58,8 +58,10 @@ static void objects_of_one_list_are_told_apart_by_hash_and_by_match(void **state
     uint32_t indices[300];
     open_bed(&bed);
     /* 64 lists at least: hashes of equal low bits share one, every third hash is the same altogether. */
-    for (uint64_t i = 0; i < 300; i++) indices[i] = add(&bed, i % 3 == 0 ? 77 : i * 1024 + 13, i);
-    for (uint64_t i = 0; i < 300; i++) assert_int_equal(find(&bed, i % 3 == 0 ? 77 : i * 1024 + 13, i), indices[i]);
+    for (uint64_t i = 0; i < 300; i++)
+        indices[i] = add(&bed, i % 3 == 0 ? 77 : i * 1024 + 13, i);
+    for (uint64_t i = 0; i < 300; i++)
+        assert_int_equal(find(&bed, i % 3 == 0 ? 77 : i * 1024 + 13, i), indices[i]);
     assert_int_equal(find(&bed, 77, 1000), SLAB_NONE);
     assert_int_equal(find(&bed, 78, 0), SLAB_NONE);
     for (uint64_t i = 0; i < 300; i += 2) {
@@ -133,7 +135,8 @@ static void an_objects_link_never_comes_back_over_all_its_uses(void **state) {
         slab_give(&bed.slab, &index, 1);
     }
     for (uint32_t i = 0; i < count; i++)
-        for (uint32_t j = 0; j < i; j++) assert_true(links[i] != links[j]);
+        for (uint32_t j = 0; j < i; j++)
+            assert_true(links[i] != links[j]);
     close_bed(&bed);
 }
 

@@ -79,7 +79,9 @@ struct line {
     uint64_t events;
 };
 
-static void wake_nobody(void *context) { (void)context; }
+static void wake_nobody(void *context) {
+    (void)context;
+}
 
 static void open_line(struct line *line, const weir_config *config, weir_policy policy) {
     memset(line, 0, sizeof(*line));
@@ -113,7 +115,8 @@ static uint64_t run_line(struct line *line, uint64_t count, const size_t *length
         failed += weir_publish(line->producer, line->session, 0, data, lengths[i % length_count], NULL) != WEIR_OK;
         if (i % 7 != 0) continue;
         failed += weir_poller_take(line->poller, &user, 1) != 1;
-        while (weir_read(line->session, &line->cursor, buffer, sizeof(buffer), &event, &gap) == WEIR_OK) line->events++;
+        while (weir_read(line->session, &line->cursor, buffer, sizeof(buffer), &event, &gap) == WEIR_OK)
+            line->events++;
         if (i % 70 == 0 && weir_poller_sleep(line->poller)) weir_poller_awake(line->poller);
     }
     return failed;

@@ -14,7 +14,9 @@ struct bed {
     uint64_t wakes;
 };
 
-static void count_wake(void *context) { ((struct bed *)context)->wakes++; }
+static void count_wake(void *context) {
+    ((struct bed *)context)->wakes++;
+}
 
 static void open_bed(struct bed *bed, uint32_t places) {
     memset(bed, 0, sizeof(*bed));
@@ -59,18 +61,21 @@ static void news_beyond_the_room_stays_for_the_next_call(void **state) {
         static uint32_t places[9000];
         memset(seen, 0, sizeof(seen));
         open_bed(&bed, 9000);
-        for (uint32_t place = 0; place < 9000; place += 3) set(&bed, place);
+        for (uint32_t place = 0; place < 9000; place += 3)
+            set(&bed, place);
         uint32_t total = 0;
         uint32_t count;
         while ((count = notify_take(&bed.notify, places, capacities[c])) > 0) {
             assert_true(count <= capacities[c]);
             assert_true(count == capacities[c] || total + count == 3000);
-            for (uint32_t i = 0; i < count; i++) assert_int_equal(seen[places[i]]++, 0);
+            for (uint32_t i = 0; i < count; i++)
+                assert_int_equal(seen[places[i]]++, 0);
             total += count;
             if (total < 3000) assert_false(notify_sleep(&bed.notify));
         }
         assert_int_equal(total, 3000);
-        for (uint32_t place = 0; place < 9000; place++) assert_int_equal(seen[place], place % 3 == 0);
+        for (uint32_t place = 0; place < 9000; place++)
+            assert_int_equal(seen[place], place % 3 == 0);
         close_bed(&bed);
     }
 }
@@ -95,7 +100,8 @@ static void a_place_is_not_starved_by_others_that_always_have_news(void **state)
         struct bed bed;
         uint32_t places[100];
         open_bed(&bed, 5000);
-        for (uint32_t place = 0; place < 5000; place += 7) set(&bed, place);
+        for (uint32_t place = 0; place < 5000; place += 7)
+            set(&bed, place);
         uint32_t wanted = 4998 / 7 * 7;
         bool served = false;
         for (uint32_t call = 0; call <= 715 / capacities[c] + 1 && !served; call++) {
@@ -187,7 +193,8 @@ static void any_mix_of_setting_and_taking_loses_nothing(void **state) {
             assert_int_equal(expected[places[i]], 1);
             expected[places[i]] = 0;
         }
-    for (uint32_t place = 0; place < 9000; place++) assert_int_equal(expected[place], 0);
+    for (uint32_t place = 0; place < 9000; place++)
+        assert_int_equal(expected[place], 0);
     assert_true(notify_sleep(&bed.notify));
     close_bed(&bed);
 }

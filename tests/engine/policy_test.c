@@ -28,7 +28,8 @@ static void close_stage(struct stage *stage) {
 static const struct {
     uint32_t capacity;
     uint32_t depth;
-} shapes[] = {{16, 1}, {16, 2}, {16, 3}, {16, 15}, {16, 16}, {3, 3}, {3, 2}, {5, 5}, {1, 1}, {2, 7}, {4, 4}, {256, 100}};
+} shapes[] = {{16, 1}, {16, 2}, {16, 3}, {16, 15}, {16, 16}, {3, 3},
+              {3, 2},  {5, 5},  {1, 1},  {2, 7},   {4, 4},   {256, 100}};
 
 #define SHAPES (sizeof(shapes) / sizeof(shapes[0]))
 
@@ -69,10 +70,11 @@ static void skip_reports_what_did_not_fit_and_goes_on(void **state) {
 
 static void check_detach(struct stage *stage, uint32_t capacity, uint32_t depth, uint64_t more) {
     uint64_t ring = 1;
-    while (ring < capacity || ring < depth) ring *= 2;
+    while (ring < capacity || ring < depth)
+        ring *= 2;
     publish_numbers(&stage->fixture, stage->session, depth + more);
     uint64_t newest = 10 + depth + more;
-    uint64_t end = 11 + depth;                                        /* the event that did not fit */
+    uint64_t end = 11 + depth;                                       /* the event that did not fit */
     uint64_t kept = newest + 1 > ring + 11 ? newest + 1 - ring : 11; /* the ring may have passed the queue by now */
     if (kept > end) kept = end;
     if (kept > 11) expect_gap(stage->session, &stage->cursor, 11, kept - 1);
@@ -133,7 +135,8 @@ static void refuse_takes_no_number_and_loses_nothing(void **state) {
             uint64_t newest = 10 + depth + round;
             uint64_t sequence = 5;
             for (int again = 0; again < 3; again++)
-                assert_int_equal(weir_publish(stage.fixture.producer, stage.session, 0, "x", 1, &sequence), WEIR_FULL);
+                assert_int_equal(weir_publish(stage.fixture.producer, stage.session, 0, "x", 1, &sequence),
+                                 WEIR_FULL);
             assert_int_equal(sequence, 5);
             assert_int_equal(info_of(stage.session).newest, newest);
             expect_number(stage.session, &stage.cursor, 11 + round);

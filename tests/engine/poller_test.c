@@ -9,7 +9,9 @@ struct stage {
     uint64_t wakes;
 };
 
-static void count_wake(void *context) { ((struct stage *)context)->wakes++; }
+static void count_wake(void *context) {
+    ((struct stage *)context)->wakes++;
+}
 
 static int create_poller(struct stage *stage, uint32_t max_outlets, weir_poller **poller) {
     weir_poller_config config = {max_outlets, count_wake, stage};
@@ -121,11 +123,13 @@ static void outlets_are_taken_in_portions_of_any_size(void **state) {
         uint32_t count;
         while ((count = weir_poller_take(stage.poller, users, capacities[c])) > 0) {
             assert_true(count <= capacities[c]);
-            for (uint32_t i = 0; i < count; i++) ++*(int *)users[i];
+            for (uint32_t i = 0; i < count; i++)
+                ++*(int *)users[i];
             total += count;
         }
         assert_int_equal(total, 150);
-        for (int i = 0; i < 150; i++) assert_int_equal(told[i], 1);
+        for (int i = 0; i < 150; i++)
+            assert_int_equal(told[i], 1);
         assert_int_equal(weir_poller_take(stage.poller, users, 0), 0);
         for (int i = 0; i < 150; i++) {
             weir_outlet_close(outlets[i]);
@@ -247,10 +251,12 @@ static void pollers_are_bounded_exactly_and_their_places_are_used_again(void **s
     weir_poller *none;
     open_stage(&stage, 0); /* has one of three */
     for (int round = 0; round < 10; round++) {
-        for (int i = 0; i < 2; i++) assert_int_equal(create_poller(&stage, 1u << (6 + round % 3), &pollers[i]), WEIR_OK);
+        for (int i = 0; i < 2; i++)
+            assert_int_equal(create_poller(&stage, 1u << (6 + round % 3), &pollers[i]), WEIR_OK);
         assert_int_equal(create_poller(&stage, 1, &none), WEIR_POLLERS_LIMIT);
         assert_null(none);
-        for (int i = 0; i < 2; i++) weir_poller_destroy(pollers[i]);
+        for (int i = 0; i < 2; i++)
+            weir_poller_destroy(pollers[i]);
     }
     weir_poller_destroy(NULL);
     close_stage(&stage);

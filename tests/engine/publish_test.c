@@ -66,15 +66,16 @@ static void capacity_zero_keeps_nothing_and_delivers_live(void **state) {
 }
 
 static void fill(unsigned char *data, size_t length, unsigned seed) {
-    for (size_t i = 0; i < length; i++) data[i] = (unsigned char)(i * 31 + seed + (i >> 8));
+    for (size_t i = 0; i < length; i++)
+        data[i] = (unsigned char)(i * 31 + seed + (i >> 8));
 }
 
 static void an_event_of_any_size_comes_back_byte_for_byte(void **state) {
     (void)state;
-    static const size_t lengths[] = {0,    1,    2,    15,   16,   17,    111,   112,    113,    127,    128,
-                                     239,  240,  241,  496,  497,  1007,  1008,  1009,   2031,   2032,   2033,
-                                     4095, 4096, 8192, 9999, 65519, 65520, 65521, 262144, 524272, 524273, 1048575,
-                                     1048576};
+    static const size_t lengths[] = {0,     1,     2,      15,     16,     17,      111,    112,  113,
+                                     127,   128,   239,    240,    241,    496,     497,    1007, 1008,
+                                     1009,  2031,  2032,   2033,   4095,   4096,    8192,   9999, 65519,
+                                     65520, 65521, 262144, 524272, 524273, 1048575, 1048576};
     struct fixture fixture;
     unsigned char *data = (unsigned char *)malloc(WEIR_EVENT_BYTES_MAX + 64);
     unsigned char *back = (unsigned char *)malloc(WEIR_EVENT_BYTES_MAX + 64);
@@ -93,13 +94,15 @@ static void an_event_of_any_size_comes_back_byte_for_byte(void **state) {
             assert_int_equal(weir_read(session, &cursor, back, length - 1, &event, &gap), WEIR_TOO_SMALL);
             assert_int_equal(event.length, length);
             assert_int_equal(cursor.next, i + 1);
-            for (size_t at = 0; at < length; at++) assert_int_equal(back[at], 0x55);
+            for (size_t at = 0; at < length; at++)
+                assert_int_equal(back[at], 0x55);
         }
         memset(back, 0x55, length + 64);
         assert_int_equal(weir_read(session, &cursor, back, length, &event, &gap), WEIR_OK);
         assert_int_equal(event.length, length);
         assert_memory_equal(back, data, length);
-        for (size_t at = length; at < length + 64; at++) assert_int_equal(back[at], 0x55);
+        for (size_t at = length; at < length + 64; at++)
+            assert_int_equal(back[at], 0x55);
     }
     weir_unsubscribe(session, &cursor);
     weir_session_release(session);
@@ -187,7 +190,8 @@ static void bytes_of_all_sessions_are_bounded_and_the_refused_event_takes_no_num
     weir_session *session = fixture_session(&fixture, "s");
     uint64_t accepted = 0;
     int status;
-    while ((status = weir_publish(fixture.producer, session, 0, data, sizeof(data), NULL)) == WEIR_OK) accepted++;
+    while ((status = weir_publish(fixture.producer, session, 0, data, sizeof(data), NULL)) == WEIR_OK)
+        accepted++;
     assert_int_equal(status, WEIR_BYTES_LIMIT);
     assert_true(accepted >= 14 && accepted <= 16);
     assert_int_equal(info_of(session).newest, accepted);
@@ -239,7 +243,8 @@ static void small_events_do_not_count_but_go_with_the_large_ones_before_them(voi
     config.max_session_bytes = 2 * 4096;
     fixture_open(&fixture, &config);
     weir_session *session = fixture_session(&fixture, "s");
-    for (int i = 0; i < 100; i++) publish_text(&fixture, session, "small");
+    for (int i = 0; i < 100; i++)
+        publish_text(&fixture, session, "small");
     assert_int_equal(info_of(session).oldest, 1);
     for (int i = 0; i < 2; i++)
         assert_int_equal(weir_publish(fixture.producer, session, 0, data, sizeof(data), NULL), WEIR_OK);
@@ -307,7 +312,8 @@ static void producers_that_take_turns_leave_no_hole(void **state) {
     fixture_open(&fixture, &config);
     sessions[0] = fixture_session(&fixture, "a");
     sessions[1] = fixture_session(&fixture, "b");
-    for (int i = 0; i < 3; i++) assert_int_equal(weir_producer_create(fixture.engine, &producers[i]), WEIR_OK);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(weir_producer_create(fixture.engine, &producers[i]), WEIR_OK);
     for (uint32_t i = 0; i < 5000; i++) {
         uint32_t who = i % 97 == 0 ? 2 : (i / 7) % 2;
         uint32_t where = (i / 11) % 2;
@@ -315,9 +321,11 @@ static void producers_that_take_turns_leave_no_hole(void **state) {
         assert_int_equal(weir_publish(producers[who], sessions[where], 0, &i, sizeof(i), &sequence), WEIR_OK);
         assert_int_equal(sequence, next[where]++);
     }
-    for (int i = 0; i < 3; i++) weir_producer_destroy(producers[i]);
+    for (int i = 0; i < 3; i++)
+        weir_producer_destroy(producers[i]);
     weir_producer_destroy(NULL);
-    for (int i = 0; i < 2; i++) weir_session_release(sessions[i]);
+    for (int i = 0; i < 2; i++)
+        weir_session_release(sessions[i]);
     fixture_close(&fixture);
 }
 

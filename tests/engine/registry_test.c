@@ -88,7 +88,8 @@ static void names_that_share_a_front_or_a_length_are_told_apart(void **state) {
     for (int i = 0; i < 200; i++) {
         snprintf(name, sizeof(name), "n%d", i);
         sessions[i] = fixture_session(&fixture, name);
-        for (int j = 0; j < i; j++) assert_ptr_not_equal(sessions[i], sessions[j]);
+        for (int j = 0; j < i; j++)
+            assert_ptr_not_equal(sessions[i], sessions[j]);
     }
     for (int i = 0; i < 200; i++) {
         snprintf(name, sizeof(name), "n%d", i);
@@ -123,7 +124,8 @@ static void sessions_are_bounded_exactly_and_an_ended_one_makes_room_when_releas
         weir_session_release(sessions[0]);
         assert_int_equal(open_named(&fixture, "more", 4, WEIR_OPEN_OR_CREATE, &one_more, NULL), WEIR_OK);
         weir_session_release(one_more);
-        for (uint32_t i = 1; i < limits[l]; i++) weir_session_release(sessions[i]);
+        for (uint32_t i = 1; i < limits[l]; i++)
+            weir_session_release(sessions[i]);
         fixture_close(&fixture);
     }
 }
@@ -137,7 +139,8 @@ static void a_terminated_name_begins_a_new_life_with_a_new_epoch(void **state) {
     for (int life = 0; life < 50; life++) {
         weir_session *session = fixture_session(&fixture, "again");
         epochs[life] = info_of(session).epoch;
-        for (int other = 0; other < life; other++) assert_true(epochs[life] != epochs[other]);
+        for (int other = 0; other < life; other++)
+            assert_true(epochs[life] != epochs[other]);
         assert_int_equal(publish_numbers(&fixture, session, 3), 3);
         weir_session_terminate(session);
         assert_int_equal(info_of(session).ended, WEIR_ENDED_TERMINATED);

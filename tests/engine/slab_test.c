@@ -56,12 +56,14 @@ static void an_object_is_zero_when_it_is_new_and_has_a_place_of_its_own(void **s
         uint32_t taken;
         assert_int_equal(slab_take(&bed.slab, &indices[i], 1, &taken), WEIR_OK);
         unsigned char *object = (unsigned char *)slab_at(&bed.slab, indices[i]);
-        for (int byte = 0; byte < 72; byte++) assert_int_equal(object[byte], 0);
+        for (int byte = 0; byte < 72; byte++)
+            assert_int_equal(object[byte], 0);
         memset(object, (int)i + 1, 72);
     }
     for (uint32_t i = 0; i < 70; i++) {
         const unsigned char *object = (const unsigned char *)slab_at(&bed.slab, indices[i]);
-        for (int byte = 0; byte < 72; byte++) assert_int_equal(object[byte], i + 1);
+        for (int byte = 0; byte < 72; byte++)
+            assert_int_equal(object[byte], i + 1);
     }
     close_bed(&bed);
 }
@@ -78,7 +80,8 @@ static void what_is_given_back_is_taken_again_before_anything_new(void **state) 
     slab_give(&bed.slab, &indices[1], 3);
     assert_int_equal(slab_take(&bed.slab, again, 5, &taken), WEIR_OK);
     assert_int_equal(taken, 3);
-    for (uint32_t i = 0; i < 3; i++) assert_int_equal(again[i], indices[1 + i]);
+    for (uint32_t i = 0; i < 3; i++)
+        assert_int_equal(again[i], indices[1 + i]);
     assert_int_equal(slab_fresh(&bed.slab), 5);
     close_bed(&bed);
 }
@@ -90,7 +93,8 @@ static void a_maximum_that_is_no_multiple_of_a_chunk_is_exact(void **state) {
         uint32_t index;
         uint32_t taken;
         open_bed(&bed, 64, maximum, 0);
-        for (uint32_t i = 0; i < maximum; i++) assert_int_equal(slab_take(&bed.slab, &index, 1, &taken), WEIR_OK);
+        for (uint32_t i = 0; i < maximum; i++)
+            assert_int_equal(slab_take(&bed.slab, &index, 1, &taken), WEIR_OK);
         assert_int_equal(slab_take(&bed.slab, &index, 1, &taken), WEIR_FULL);
         slab_give(&bed.slab, &index, 1);
         assert_int_equal(slab_take(&bed.slab, &index, 1, &taken), WEIR_OK);
@@ -105,7 +109,8 @@ static void a_budget_is_charged_by_the_chunk_and_never_exceeded(void **state) {
     uint32_t taken;
     uint64_t chunk = 64 * (64 + sizeof(uint32_t)); /* 4 KiB of objects, and their links */
     open_bed(&bed, 64, 1000, 2 * chunk);
-    for (uint32_t i = 0; i < 128; i++) assert_int_equal(slab_take(&bed.slab, &index, 1, &taken), WEIR_OK);
+    for (uint32_t i = 0; i < 128; i++)
+        assert_int_equal(slab_take(&bed.slab, &index, 1, &taken), WEIR_OK);
     assert_int_equal(u64_load_relaxed(&bed.budget.used), 2 * chunk);
     assert_int_equal(slab_take(&bed.slab, &index, 1, &taken), WEIR_BYTES_LIMIT);
     assert_int_equal(u64_load_relaxed(&bed.budget.used), 2 * chunk);
@@ -120,9 +125,11 @@ static void a_request_across_the_budget_gets_what_there_is(void **state) {
     uint32_t indices[8];
     uint32_t taken;
     open_bed(&bed, 64, 1000, 64 * (64 + sizeof(uint32_t)));
-    for (uint32_t i = 0; i < 60; i++) assert_int_equal(slab_take(&bed.slab, indices, 1, &taken), WEIR_OK);
+    for (uint32_t i = 0; i < 60; i++)
+        assert_int_equal(slab_take(&bed.slab, indices, 1, &taken), WEIR_OK);
     uint32_t got = 0;
-    while (slab_take(&bed.slab, indices, 8, &taken) == WEIR_OK) got += taken;
+    while (slab_take(&bed.slab, indices, 8, &taken) == WEIR_OK)
+        got += taken;
     assert_int_equal(got, 4);
     close_bed(&bed);
 }

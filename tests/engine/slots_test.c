@@ -72,7 +72,8 @@ static void publish_and_check(struct bed *bed, uint32_t count) {
         assert_int_equal(read_at(bed, next), SLOT_AHEAD);
         assert_int_equal(slots_next(bed->slots, next > bed->first + ring ? next - ring : bed->first), next);
         publish_at(bed, next, next);
-        for (uint64_t back = 0; back <= i && back < ring; back++) assert_int_equal(read_at(bed, next - back), SLOT_EVENT);
+        for (uint64_t back = 0; back <= i && back < ring; back++)
+            assert_int_equal(read_at(bed, next - back), SLOT_EVENT);
         if (i >= ring) assert_int_equal(read_at(bed, next - ring), SLOT_PASSED);
         assert_int_equal(read_at(bed, next + 1), SLOT_AHEAD);
     }
@@ -125,14 +126,15 @@ static void a_claim_from_any_stale_hint_takes_the_first_free_sequence(void **sta
 /* As if 2^29 and more laps had gone by: the ring begins where the hint was, and goes on far beyond. */
 static void a_hint_that_is_stale_by_more_laps_than_a_word_can_say_is_made_good(void **state) {
     (void)state;
-    const uint64_t distances[] = {1ull << 28, (1ull << 28) + 1, (1ull << 29) + 1, (1ull << 31) + 2, (1ull << 32) + 3,
-                                  1ull << 40 | 5};
+    const uint64_t distances[] = {1ull << 28,       (1ull << 28) + 1, (1ull << 29) + 1,
+                                  (1ull << 31) + 2, (1ull << 32) + 3, 1ull << 40 | 5};
     for (size_t d = 0; d < sizeof(distances) / sizeof(distances[0]); d++)
         for (uint32_t log2 = 0; log2 <= 2; log2++) {
             struct bed bed;
             uint64_t far = 7 + (distances[d] << log2);
             open_bed(&bed, log2, far);
-            for (uint64_t i = 0; i < 8; i++) publish_at(&bed, far + i, far + i);
+            for (uint64_t i = 0; i < 8; i++)
+                publish_at(&bed, far + i, far + i);
             uint64_t better = slots_catch_up(bed.slots, &bed.pool, 7);
             assert_int_equal(slots_next(bed.slots, better), far + 8);
             publish_at(&bed, better, far + 8);
@@ -204,7 +206,8 @@ static void an_evicted_event_is_gone_and_its_place_is_taken_a_lap_later(void **s
     struct bed bed;
     cell_reference evicted;
     open_bed(&bed, 2, 1);
-    for (uint64_t i = 1; i <= 4; i++) publish_at(&bed, i, i);
+    for (uint64_t i = 1; i <= 4; i++)
+        publish_at(&bed, i, i);
     assert_true(slots_evict(bed.slots, 2, &evicted));
     assert_true(cell_is_cell(evicted));
     cell_stock_keep(&bed.stock, evicted);
@@ -229,7 +232,8 @@ static void the_end_is_one_and_keeps_the_whole_ring(void **state) {
             cell_reference evicted;
             uint64_t ring = 1ull << log2;
             open_bed(&bed, log2, 50);
-            for (uint64_t i = 0; i < published; i++) publish_at(&bed, 50 + i, 50 + i);
+            for (uint64_t i = 0; i < published; i++)
+                publish_at(&bed, 50 + i, 50 + i);
             uint64_t end = 50 + published;
             assert_true(slots_end(bed.slots, WEIR_ENDED_TERMINATED, 50));
             assert_false(slots_end(bed.slots, WEIR_ENDED_EXPIRED, 50));
@@ -249,7 +253,8 @@ static void no_claim_gets_past_the_end_from_any_hint(void **state) {
         for (uint64_t published = 0; published <= 30; published++) {
             struct bed bed;
             open_bed(&bed, log2, 50);
-            for (uint64_t i = 0; i < published; i++) publish_at(&bed, 50 + i, 50 + i);
+            for (uint64_t i = 0; i < published; i++)
+                publish_at(&bed, 50 + i, 50 + i);
             assert_true(slots_end(bed.slots, WEIR_ENDED_TERMINATED, 50 + published));
             for (uint64_t hint = 50; hint <= 50 + published; hint++) {
                 uint64_t at = hint;
@@ -266,7 +271,8 @@ static void an_idle_mark_gives_way_to_a_publish_and_to_whoever_takes_it_back(voi
     for (uint64_t published = 0; published <= 9; published++) {
         struct bed bed;
         open_bed(&bed, 2, 50);
-        for (uint64_t i = 0; i < published; i++) publish_at(&bed, 50 + i, 50 + i);
+        for (uint64_t i = 0; i < published; i++)
+            publish_at(&bed, 50 + i, 50 + i);
         uint64_t next = 50 + published;
         assert_true(slots_mark_idle(bed.slots, next));
         assert_int_equal(read_at(&bed, next), SLOT_AHEAD);
@@ -308,7 +314,8 @@ static void a_buffer_that_is_too_small_gets_nothing_but_the_length(void **state)
     publish_at(&bed, 1, 1);
     assert_int_equal(slots_read(bed.slots, &bed.pool, 1, buffer, 7, &facts), SLOT_EVENT);
     assert_int_equal(facts_length(facts), 8);
-    for (int i = 0; i < 8; i++) assert_int_equal(buffer[i], 9);
+    for (int i = 0; i < 8; i++)
+        assert_int_equal(buffer[i], 9);
     close_bed(&bed);
 }
 

@@ -13,7 +13,8 @@ static uint64_t checksum_of(const struct stamp *stamp, uint32_t length) {
         sum = (sum ^ word) * 1099511628211u;
         sum ^= sum >> 29;
     }
-    for (; at < length; at++) sum = (sum ^ bytes[at]) * 1099511628211u;
+    for (; at < length; at++)
+        sum = (sum ^ bytes[at]) * 1099511628211u;
     return sum;
 }
 

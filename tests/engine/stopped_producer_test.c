@@ -47,7 +47,8 @@ void weir_test_mark(enum mark mark) {
         stop.stopped = true;
         stop.met[mark]++;
         pthread_cond_broadcast(&stop.changed);
-        while (!stop.go) pthread_cond_wait(&stop.changed, &stop.lock);
+        while (!stop.go)
+            pthread_cond_wait(&stop.changed, &stop.lock);
     }
     pthread_mutex_unlock(&stop.lock);
 }
@@ -67,8 +68,8 @@ struct victim {
 static void *run_victim(void *context) {
     struct victim *victim = (struct victim *)context;
     is_victim = true;
-    victim->status = weir_publish(victim->producer, victim->session, 0, victim->data, victim->length,
-                                  &victim->sequence);
+    victim->status =
+        weir_publish(victim->producer, victim->session, 0, victim->data, victim->length, &victim->sequence);
     pthread_mutex_lock(&stop.lock);
     stop.finished = true;
     pthread_cond_broadcast(&stop.changed);
@@ -87,7 +88,8 @@ static bool start_victim(struct victim *victim, weir_engine *engine, weir_sessio
     stop.stopped = stop.go = stop.finished = false;
     assert_int_equal(pthread_create(&victim->thread, NULL, run_victim, victim), 0);
     pthread_mutex_lock(&stop.lock);
-    while (!stop.stopped && !stop.finished) pthread_cond_wait(&stop.changed, &stop.lock);
+    while (!stop.stopped && !stop.finished)
+        pthread_cond_wait(&stop.changed, &stop.lock);
     bool stopped = stop.stopped;
     pthread_mutex_unlock(&stop.lock);
     return stopped;
@@ -166,7 +168,8 @@ static void *run_consumer(void *context) {
     while (u32_load_acquire(&consumer->quit) == 0) {
         uint32_t count = weir_poller_take(consumer->poller, users, 64);
         pthread_mutex_lock(&consumer->lock);
-        for (uint32_t i = 0; i < count; i++) drain((struct stream *)users[i]);
+        for (uint32_t i = 0; i < count; i++)
+            drain((struct stream *)users[i]);
         pthread_cond_broadcast(&consumer->moved);
         pthread_mutex_unlock(&consumer->lock);
         if (count == 0) consumer->slept += (uint64_t)sleeper_sleep(&consumer->sleeper, consumer->poller);
@@ -207,13 +210,15 @@ static void stop_consumer(struct consumer *consumer) {
 /* Until the consumer has got past `sequence`, by itself. */
 static void wait_for(struct consumer *consumer, int stream, uint64_t sequence) {
     pthread_mutex_lock(&consumer->lock);
-    while (consumer->streams[stream].next <= sequence) pthread_cond_wait(&consumer->moved, &consumer->lock);
+    while (consumer->streams[stream].next <= sequence)
+        pthread_cond_wait(&consumer->moved, &consumer->lock);
     pthread_mutex_unlock(&consumer->lock);
 }
 
 /* Until the consumer has announced that it sleeps: only then does a publish go through every step of notify. */
 static void wait_for_sleep(struct consumer *consumer) {
-    while ((u64_load_seq_cst(&consumer->poller->notify.epoch) & 1) == 0) sched_yield();
+    while ((u64_load_seq_cst(&consumer->poller->notify.epoch) & 1) == 0)
+        sched_yield();
 }
 
 /* ---- The others ----------------------------------------------------------------------------------------------- */
@@ -302,7 +307,8 @@ static void open_both(struct fixture *fixture, weir_session **sessions, bool pub
     sessions[0] = fixture_session(fixture, "stopped");
     sessions[1] = fixture_session(fixture, "another");
     if (publish_before)
-        for (int i = 0; i < SESSIONS; i++) publish_numbers(fixture, sessions[i], 3 * RING);
+        for (int i = 0; i < SESSIONS; i++)
+            publish_numbers(fixture, sessions[i], 3 * RING);
 }
 
 static void check_streams(struct consumer *consumer, const struct victim *victim, bool lossless) {
@@ -345,7 +351,8 @@ static bool play(const struct scenario *scenario, enum mark at) {
     let_go(&victim);
     check_streams(&consumer, &victim, scenario->policy == WEIR_POLICY_REFUSE);
     stop_consumer(&consumer);
-    for (int i = 0; i < SESSIONS; i++) weir_session_release(sessions[i]);
+    for (int i = 0; i < SESSIONS; i++)
+        weir_session_release(sessions[i]);
     fixture_close(&fixture);
     return met;
 }
@@ -397,7 +404,8 @@ static void a_producer_stopped_before_counting_its_bytes_costs_no_other_event(vo
     check_replay(sessions[0]);
     let_go(&victim);
     check_replay(sessions[0]);
-    for (int i = 0; i < SESSIONS; i++) weir_session_release(sessions[i]);
+    for (int i = 0; i < SESSIONS; i++)
+        weir_session_release(sessions[i]);
     fixture_close(&fixture);
 }
 

@@ -239,16 +239,19 @@ static void subscribers_are_bounded_per_session_and_in_all(void **state) {
     fixture_open(&fixture, &config);
     weir_session *one = fixture_session(&fixture, "one");
     weir_session *two = fixture_session(&fixture, "two");
-    for (int i = 0; i < 3; i++) cursors[i] = subscribe(one, WEIR_START_NOW, WEIR_POLICY_SKIP, 0, WEIR_OK);
+    for (int i = 0; i < 3; i++)
+        cursors[i] = subscribe(one, WEIR_START_NOW, WEIR_POLICY_SKIP, 0, WEIR_OK);
     subscribe(one, WEIR_START_NOW, WEIR_POLICY_SKIP, 0, WEIR_SUBSCRIBERS_LIMIT);
-    for (int i = 3; i < 5; i++) cursors[i] = subscribe(two, WEIR_START_NOW, WEIR_POLICY_SKIP, 0, WEIR_OK);
+    for (int i = 3; i < 5; i++)
+        cursors[i] = subscribe(two, WEIR_START_NOW, WEIR_POLICY_SKIP, 0, WEIR_OK);
     subscribe(two, WEIR_START_NOW, WEIR_POLICY_SKIP, 0, WEIR_SUBSCRIBERS_LIMIT);
     assert_int_equal(info_of(two).subscribers, 2);
     assert_int_equal(stats_of(fixture.engine).subscribers, 5);
     weir_unsubscribe(one, &cursors[0]);
     cursor = subscribe(two, WEIR_START_NOW, WEIR_POLICY_SKIP, 0, WEIR_OK);
     weir_unsubscribe(two, &cursor);
-    for (int i = 1; i < 5; i++) weir_unsubscribe(i < 3 ? one : two, &cursors[i]);
+    for (int i = 1; i < 5; i++)
+        weir_unsubscribe(i < 3 ? one : two, &cursors[i]);
     weir_session_release(one);
     weir_session_release(two);
     fixture_close(&fixture);
@@ -262,7 +265,8 @@ static void any_number_of_subscribers_read_the_same(void **state) {
     open_stage(&stage, 1, 9);
     for (int i = 0; i < 10; i++)
         cursors[i] = subscribe(stage.session, WEIR_START_OLDEST, WEIR_POLICY_SKIP, 0, WEIR_OK);
-    for (int i = 0; i < 10; i++) expect_numbers(stage.session, &cursors[i], 6, 9, WEIR_EMPTY);
+    for (int i = 0; i < 10; i++)
+        expect_numbers(stage.session, &cursors[i], 6, 9, WEIR_EMPTY);
     publish_numbers(&stage.fixture, stage.session, 2);
     for (int i = 0; i < 10; i++) {
         expect_numbers(stage.session, &cursors[i], 10, 11, WEIR_EMPTY);

@@ -195,6 +195,17 @@ static void test_an_idle_outlet_holds_no_rendered_bytes(void **state) {
     const struct outlet *outlet = rig_connection(&rig, peers[0])->stream->outlet;
     assert_int_equal(outlet->sending, 0);
     for (unsigned i = 0; i < PROFILES; i++) assert_true(outlet->current[i] == NULL && outlet->behind[i] == NULL);
+
+    /* Also after a stream has left with a send in flight. */
+    struct simulated_peer *leaves = rig_ask(&rig, SUBSCRIBE);
+    simulated_set_window(leaves, 0);
+    rig_publish_numbers(&rig, "s", 21, 40, 100);
+    rig_run(&rig, 1);
+    assert_int_equal(outlet->sending, 1);
+    simulated_reset(leaves);
+    rig_run(&rig, 1);
+    assert_int_equal(outlet->sending, 0);
+    for (unsigned i = 0; i < PROFILES; i++) assert_true(outlet->current[i] == NULL && outlet->behind[i] == NULL);
     rig_close(&rig);
 }
 

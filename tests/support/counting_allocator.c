@@ -20,7 +20,9 @@ static size_t front_of(size_t alignment) {
     return (front + 15) & ~(size_t)15;
 }
 
-static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
+static size_t larger(size_t a, size_t b) {
+    return a > b ? a : b;
+}
 
 static void *allocate(void *context, size_t size, size_t alignment) {
     struct counting_allocator *memory = (struct counting_allocator *)context;

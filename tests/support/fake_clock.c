@@ -2,9 +2,13 @@
 
 #define WALL_START_MS 1700000000000u
 
-static uint64_t read_now_ns(void *context) { return ((const struct fake_clock *)context)->now_ms * 1000000u; }
+static uint64_t read_now_ns(void *context) {
+    return ((const struct fake_clock *)context)->now_ms * 1000000u;
+}
 
-static uint64_t read_wall_ms(void *context) { return ((const struct fake_clock *)context)->now_ms + WALL_START_MS; }
+static uint64_t read_wall_ms(void *context) {
+    return ((const struct fake_clock *)context)->now_ms + WALL_START_MS;
+}
 
 weir_clock fake_clock_of(struct fake_clock *clock) {
     weir_clock result = {read_now_ns, read_wall_ms, clock};

@@ -28,4 +28,6 @@ struct random random_start(uint64_t seed, uint64_t user) {
     return random;
 }
 
-uint32_t random_below(struct random *random, uint32_t below) { return (uint32_t)(next(random) >> 32) % below; }
+uint32_t random_below(struct random *random, uint32_t below) {
+    return (uint32_t)(next(random) >> 32) % below;
+}

@@ -16,7 +16,9 @@ void sleeper_open(struct sleeper *sleeper) {
     if (sleeper->descriptor < 0) give_up("eventfd");
 }
 
-void sleeper_close(struct sleeper *sleeper) { close(sleeper->descriptor); }
+void sleeper_close(struct sleeper *sleeper) {
+    close(sleeper->descriptor);
+}
 
 void sleeper_wake(void *context) {
     const uint64_t one = 1;
