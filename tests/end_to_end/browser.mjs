@@ -59,7 +59,7 @@ export class Browser {
         const { targetId } = await this.send('Target.createTarget', window);
         const { sessionId } = await this.send('Target.attachToTarget', { targetId, flatten: true });
         const page = new Page(this, sessionId);
-        const loaded = `location.href === ${JSON.stringify(url)} && document.readyState === "complete"`;
+        const loaded = `location.origin === ${JSON.stringify(new URL(url).origin)} && document.readyState === "complete"`;
         await until(`${url} to be loaded`, () => page.evaluate(loaded));
         return page;
     }

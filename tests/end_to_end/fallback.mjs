@@ -8,6 +8,8 @@ if (!hasCommand('strace')) skip('strace is not installed, and nothing else here 
 const probe = spawnSync('strace', ['-f', '-e', 'trace=none', 'true'], { encoding: 'utf8' });
 if (probe.status !== 0) skip(`strace cannot trace here: ${probe.stderr}`);
 
+process.env.ASAN_OPTIONS = 'detect_leaks=0'; // the leak checker and strace cannot both trace
+
 // -D: the server, not strace, is the process that was started, and gets the signals meant for it.
 const refusing = error => ['strace', '-D', '-f', '-qq', '-o', '/dev/null', '-e', 'trace=io_uring_setup',
     '-e', `inject=io_uring_setup:error=${error}`];

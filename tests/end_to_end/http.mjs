@@ -1,6 +1,7 @@
 // HTTP/1.1 on the wire: how requests may be cut, joined and ended, and where each limit is.
 import assert from 'node:assert/strict';
-import { run, Server, test, until, within } from './support.mjs';
+import os from 'node:os';
+import { run, say, Server, test, until, within } from './support.mjs';
 
 const GET = target => `GET ${target} HTTP/1.1\r\nHost: weir.test\r\n\r\n`;
 
@@ -155,6 +156,19 @@ test('a body behind a method that has no use for one is never taken for a reques
         }
         peer.destroy();
     }
+});
+
+test('it listens on IPv6 as well, where there is any (N16)', async () => {
+    if (!Object.values(os.networkInterfaces()).flat().some(each => each.address === '::1')) {
+        say('SKIPPED: this machine has no ::1');
+        return;
+    }
+    const server = await Server.start([], { listen: '[::1]:0' });
+    assert.match(server.address, /^\[::1\]:\d+$/);
+    const connect = { host: '::1' };
+    assert.equal((await server.request('POST', '/sessions/six/events', { body: 'x', connect })).status, 201);
+    const stream = await server.stream('six', { connect });
+    assert.deepEqual(await stream.take(1), ['x']);
 });
 
 // ---- Early refusals ----------------------------------------------------------------------------------------------------

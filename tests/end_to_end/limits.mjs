@@ -2,7 +2,7 @@
 // notices.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { hasCommand, run, say, Server, test, until } from './support.mjs';
+import { hasCommand, isInstrumented, run, say, Server, test, until } from './support.mjs';
 
 const GET = target => `GET ${target} HTTP/1.1\r\nHost: weir.test\r\n\r\n`;
 
@@ -130,6 +130,28 @@ test('a client that floods its stream with bytes is cut off (N17)', async () => 
     await witness.check();
 });
 
+test('nothing spins: idle, stalled, half-closed and lingering peers cost no time of the processor (N06)', async () => {
+    const server = await Server.start(['--stall-timeout', '10m', '--heartbeat', '0', ...LARGE]);
+    for (let i = 0; i < 50; i++) await server.stream('idle');
+    const stalled = await server.stream('stalled');
+    stalled.peer.socket.pause();
+    for (let i = 0; i < 20; i++) await server.publishLines('stalled', new Array(64).fill('x'.repeat(16384)));
+    const halfClosed = await server.connect();
+    halfClosed.write(GET('/').repeat(500));
+    halfClosed.socket.pause();
+    halfClosed.finish();
+    const midway = await server.connect();
+    await midway.flush('GET / HT');
+    const refused = await server.connect();
+    refused.write('no request\r\n\r\n');
+    assert.equal((await refused.response()).status, 400); // and is not closed on this side
+    const before = server.processorMs();
+    await new Promise(wake => setTimeout(wake, 1000)); // a window to measure in, not a wait for something
+    const used = server.processorMs() - before;
+    say(`${used} ms of processor time in one second`);
+    assert.ok(used < 200, `${used} ms`);
+});
+
 // ---- Descriptors -----------------------------------------------------------------------------------------------------
 
 async function atBaseline(server, baseline) {
@@ -172,7 +194,7 @@ test('five hundred idle streams come and go; descriptors return and memory does 
         rounds.push(server.residentKib());
     }
     say(`resident after each round: ${rounds.join(', ')} KiB`);
-    assert.ok(rounds[3] < rounds[1] + 4096, 'memory grows with every round');
+    if (!isInstrumented()) assert.ok(rounds[3] < rounds[1] + 4096, 'memory grows with every round');
     await witness.check();
 });
 

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { loadEventSource } from './packages.mjs';
-import { options, parseId, portToKeep, run, Server, test, until, within } from './support.mjs';
+import { chance, options, parseId, portToKeep, run, Server, test, until, within } from './support.mjs';
 import { EventStream, Peer } from './wire.mjs';
 
 const RESTARTS = Number(options.restarts ?? 20);
@@ -90,31 +90,45 @@ class TailClient {
     }
 }
 
-/** What a client must have heard in one life of the server, behind what it had heard before. */
-function checkLife(name, client, from, life, epoch, expected) {
-    const heard = client.heard.slice(from);
-    const events = heard.filter(entry => entry.data !== undefined);
-    const gaps = heard.filter(entry => entry.gap !== undefined).map(entry => entry.gap);
-    assert.deepEqual(events.map(event => event.data), expected, `${name}, life ${life}`);
-    assert.ok(events.every(event => parseId(event.id).epoch === epoch), `${name}: an id of another epoch`);
-    if (life === 1) {
-        assert.equal(gaps.length, 0, name);
-        return;
+/** What a client must have heard since it had `from` entries: what was still on its way of the life before, then a
+ * gap that names the new epoch, then the events of this life. */
+function checkLife(name, client, from, life, epochs, expected) {
+    const epoch = epochs.at(-1);
+    let heard = client.heard.slice(from);
+    if (life > 1) {
+        const at = heard.findIndex(entry => entry.gap !== undefined);
+        assert.ok(at >= 0, `${name} silently went on in life ${life}`);
+        for (const { id } of heard.slice(0, at))
+            assert.equal(parseId(id).epoch, epochs.at(-2), `${name} silently went on in life ${life}`);
+        heard = heard.slice(at);
     }
-    assert.equal(heard[0].data, undefined, `${name} silently went on in life ${life}`);
-    assert.ok(gaps.length >= 1, name);
-    for (const gap of gaps) {
+    for (const { gap } of heard.filter(entry => entry.gap !== undefined)) {
         assert.equal(gap.reason, 'epoch', name);
         assert.equal(gap.epoch, epoch, `${name}: not the new epoch`);
         assert.equal(gap.lost, null, `${name}: nobody can count what was lost`);
     }
+    const events = heard.filter(entry => entry.data !== undefined);
+    assert.deepEqual(events.map(event => event.data), expected, `${name}, life ${life}`);
+    assert.ok(events.every(event => parseId(event.id).epoch === epoch), `${name}: an id of another epoch`);
+}
+
+/** Kills the server while it is being published to: at once, or when the first of these events has arrived. */
+async function killInTheMiddle(server, clients, random) {
+    const before = clients.map(client => client.heard.length);
+    const burst = Array.from({ length: 200 }, (_, i) => `on the way ${i}`);
+    const publishing = server.publishLines(SESSION, burst).catch(() => null);
+    if (random.below(2))
+        await until('the burst to arrive', () => clients.some((client, i) => client.heard.length > before[i]));
+    await server.kill();
+    await publishing;
 }
 
 test(`${RESTARTS} times killed and restarted, every client is told each time (L03, E20)`, async () => {
     const EventSource = await loadEventSource();
     const port = await portToKeep();
     const listen = `127.0.0.1:${port}`;
-    const epochs = new Set();
+    const epochs = [];
+    const random = chance(options.seed);
     let server = await Server.start(['--retry', '20'], { listen });
     await server.request('PUT', `/sessions/${SESSION}`);
     const clients = {
@@ -126,7 +140,7 @@ test(`${RESTARTS} times killed and restarted, every client is told each time (L0
     for (let life = 1; life <= RESTARTS + 1; life++) {
         const before = Object.fromEntries(Object.entries(clients).map(([name, { heard }]) => [name, heard.length]));
         if (life > 1) {
-            await server.kill();
+            await killInTheMiddle(server, Object.values(clients), random);
             server = await Server.start(['--retry', '20'], { listen });
         }
         const everybody = async () => (await server.metric('streams')) === Object.keys(clients).length;
@@ -134,11 +148,11 @@ test(`${RESTARTS} times killed and restarted, every client is told each time (L0
         const expected = [`${life}a`, `${life}b`, `${life}c`];
         const { first } = await server.publishLines(SESSION, expected);
         const { epoch } = parseId(first);
-        assert.ok(!epochs.has(epoch), 'an epoch came back');
-        epochs.add(epoch);
+        assert.ok(!epochs.includes(epoch), 'an epoch came back');
+        epochs.push(epoch);
         for (const [name, client] of Object.entries(clients)) {
             await until(`${name} in life ${life}`, () => client.heard.at(-1)?.data === expected[2]);
-            checkLife(name, client, before[name], life, epoch, expected);
+            checkLife(name, client, before[name], life, epochs, expected);
         }
     }
     for (const client of Object.values(clients)) await client.stop();

@@ -46,9 +46,9 @@ class Reader {
         this.stream.peer.socket.resume();
     }
 
-    /** Every number is either received or in a gap, in order; returns how many were lost. */
-    check(newest) {
-        let next = 1;
+    /** Every number from `oldest` to `newest` is either received or in a gap, in order; returns how many were lost. */
+    check(oldest, newest) {
+        let next = oldest;
         let lost = 0;
         for (const entry of this.log) {
             if (typeof entry === 'number') {
@@ -75,27 +75,40 @@ async function publishSteps(server, from, to, healthy) {
     }
 }
 
+/** Publishes and tells how many events a second the healthy readers got. */
+async function timeSteps(server, from, to, healthy) {
+    const started = process.hrtime.bigint();
+    await publishSteps(server, from, to, healthy);
+    return Math.round((to - from + 1) / (Number(process.hrtime.bigint() - started) / 1e9));
+}
+
+const ALONE = 2000; // events before there is a slow reader, to compare with
+
 for (const accept of ['text/event-stream', 'application/x-ndjson'])
     test(`a reader of ${accept} that stops gets one exact gap and goes on (N03, S17)`, async () => {
         const server = await Server.start(['--replay', `${REPLAY}`, '--stall-timeout', '10m']);
         const healthy = [await Reader.open(server, { accept }), await Reader.open(server, { accept })];
+        const alone = await timeSteps(server, 1, ALONE, healthy);
+        const start = ALONE - REPLAY + 1; // the oldest event kept, from where the late reader begins
         const slow = await Reader.open(server, { accept });
-        await publishSteps(server, 1, STEP, [...healthy, slow]);
+        await publishSteps(server, ALONE + 1, ALONE + STEP, [...healthy, slow]);
         slow.stop();
-        await publishSteps(server, STEP + 1, EVENTS, healthy);
+        const end = ALONE + STEP + EVENTS;
+        const beside = await timeSteps(server, ALONE + STEP + 1, end, healthy);
         slow.goOn();
-        await until('the slow reader to catch up', () => slow.newest === EVENTS);
-        await publishSteps(server, EVENTS + 1, EVENTS + STEP, [...healthy, slow]);
-        const lost = slow.check(EVENTS + STEP);
+        await until('the slow reader to catch up', () => slow.newest === end);
+        await publishSteps(server, end + 1, end + STEP, [...healthy, slow]);
+        const lost = slow.check(start, end + STEP);
         assert.equal(slow.gaps.length, 1);
-        assert.equal(slow.gaps[0].last, EVENTS - REPLAY, 'the ring was not used to its end');
-        assert.equal(slow.stream.lastId.split('.')[1], `${EVENTS + STEP}`);
+        assert.equal(slow.gaps[0].last, end - REPLAY, 'the ring was not used to its end');
+        assert.equal(parseId(slow.stream.lastId).sequence, end + STEP);
         for (const reader of healthy) {
-            assert.equal(reader.check(EVENTS + STEP), 0);
+            assert.equal(reader.check(1, end + STEP), 0);
             assert.equal(reader.gaps.length, 0);
         }
         assert.equal(await server.metric('lost_events_total'), lost);
-        say(`missed ${slow.gaps[0].first} to ${slow.gaps[0].last}: ${lost} of ${EVENTS}`);
+        say(`missed ${slow.gaps[0].first} to ${slow.gaps[0].last}: ${lost} of ${EVENTS}; the others got ${alone} ` +
+            `events/s before and ${beside} events/s beside it`);
     });
 
 test('with --slow detach the stream of such a reader ends behind its queue, and a resume tells what is lost',
@@ -110,7 +123,7 @@ async () => {
     await slow.stream.ending();
     assert.ok(slow.stream.clean, 'the stream was cut instead of ended');
     // Of the queue itself some had left the ring: that is told, but moves no cursor, so the resume begins before it.
-    assert.ok(slow.check(slow.newest) <= REPLAY);
+    assert.ok(slow.check(1, slow.newest) <= REPLAY);
     assert.equal(await server.metric('lagged_total'), 1);
     const { sequence } = parseId(slow.stream.lastId);
     const again = await server.stream('slow', { lastId: slow.stream.lastId });
@@ -118,7 +131,7 @@ async () => {
     assert.equal(gap.type, 'gap');
     assert.deepEqual([gap.facts.first, gap.facts.last, gap.facts.reason], [sequence + 1, EVENTS - REPLAY, 'evicted']);
     assert.equal((await again.take(REPLAY)).length, REPLAY);
-    assert.equal(healthy[0].check(EVENTS), 0);
+    assert.equal(healthy[0].check(1, EVENTS), 0);
 });
 
 await run();

@@ -126,12 +126,16 @@ export function chance(seed) {
 
 const running = new Set();
 
-/** Ends what a test has left running. Returns what a server did wrong meanwhile, or null. */
+/** Ends what a test has left running. Returns what a server did wrong meanwhile or at its end, or null. */
 async function endServers() {
     let wrong = null;
     for (const server of [...running]) {
-        if (server.crashed()) wrong ??= new Error(`the server ended by itself: ${server.describeEnd()}`);
-        await server.kill().catch(error => (wrong ??= error));
+        const crashed = server.crashed();
+        const end = crashed ? 'by itself' : await server.stop().catch(error => error);
+        running.delete(server);
+        server.child.kill('SIGKILL');
+        if (crashed || (end !== 0)) wrong ??= new Error(`the server ended: ${server.describeEnd()}`);
+        if (/Sanitizer/.test(server.errors)) wrong ??= new Error(server.errors);
     }
     return wrong;
 }
@@ -182,6 +186,15 @@ export class Server {
 
     async kill() {
         if (this.end === undefined) this.signal('SIGKILL');
+        return this.exit();
+    }
+
+    /** Ends it as an impatient administrator does: with two signals. Its exit code; 0 also if it had ended before. */
+    async stop() {
+        if (this.end !== undefined) return 0;
+        this.signal('SIGTERM');
+        await until('the drain to be announced', () => this.end || /draining/.test(this.errors));
+        this.signal('SIGTERM');
         return this.exit();
     }
 
@@ -239,6 +252,13 @@ export class Server {
         return fs.readdirSync(`/proc/${this.pid}/fd`).length;
     }
 
+    /** Processor time used so far. */
+    processorMs() {
+        const stat = fs.readFileSync(`/proc/${this.pid}/stat`, 'utf8');
+        const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+        return (Number(fields[11]) + Number(fields[12])) * 10;
+    }
+
     residentKib() {
         return Number(/^VmRSS:\s+(\d+)/m.exec(fs.readFileSync(`/proc/${this.pid}/status`, 'utf8'))[1]);
     }
@@ -248,6 +268,11 @@ export class Server {
 
 export function hasCommand(name) {
     return spawnSync('sh', ['-c', `command -v ${name}`]).status === 0;
+}
+
+/** Whether the command was built with a sanitizer, which has memory and habits of its own. */
+export function isInstrumented() {
+    return /__[at]san_init/.test(fs.readFileSync(options.weir, 'latin1'));
 }
 
 /** A directory that is gone when the test process is. */

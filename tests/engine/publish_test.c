@@ -205,6 +205,36 @@ static void bytes_of_all_sessions_are_bounded_and_the_refused_event_takes_no_num
     fixture_close(&fixture);
 }
 
+/* What a producer has in stock serves on when the pool is empty: a full ring feeds itself. */
+static void a_full_ring_goes_on_when_all_bytes_are_out(void **state) {
+    (void)state;
+    struct fixture fixture;
+    weir_producer *late;
+    weir_config config = WEIR_CONFIG_INIT;
+    config.replay_capacity = 16;
+    config.max_bytes = 70000; /* one chunk of the smallest cells */
+    fixture_open(&fixture, &config);
+    weir_session *session = fixture_session(&fixture, "s");
+    weir_session *greedy = fixture_session(&fixture, "greedy");
+    publish_numbers(&fixture, session, 20);
+    uint64_t taken = 0; /* by other producers, who keep what they have: nothing is left for anybody */
+    weir_producer *others[64];
+    for (int i = 0; i < 64; i++) {
+        assert_int_equal(weir_producer_create(fixture.engine, &others[i]), WEIR_OK);
+        taken += weir_publish(others[i], greedy, 0, "x", 1, NULL) == WEIR_OK;
+    }
+    assert_true(taken > 30 && taken < 64);
+    assert_int_equal(weir_producer_create(fixture.engine, &late), WEIR_OK);
+    assert_int_equal(weir_publish(late, session, 0, "x", 1, NULL), WEIR_BYTES_LIMIT);
+    for (int i = 0; i < 100; i++) publish_numbers(&fixture, session, 1);
+    for (int i = 0; i < 64; i++) weir_producer_destroy(others[i]);
+    assert_int_equal(weir_publish(late, session, 0, "x", 1, NULL), WEIR_OK);
+    weir_producer_destroy(late);
+    weir_session_release(session);
+    weir_session_release(greedy);
+    fixture_close(&fixture);
+}
+
 static void a_session_over_its_bytes_loses_its_oldest_events_first(void **state) {
     (void)state;
     struct fixture fixture;
@@ -387,6 +417,7 @@ int main(void) {
         cmocka_unit_test(an_event_over_either_bound_is_too_large_at_the_exact_byte),
         cmocka_unit_test(arguments_that_make_no_sense_are_refused),
         cmocka_unit_test(bytes_of_all_sessions_are_bounded_and_the_refused_event_takes_no_number),
+        cmocka_unit_test(a_full_ring_goes_on_when_all_bytes_are_out),
         cmocka_unit_test(a_session_over_its_bytes_loses_its_oldest_events_first),
         cmocka_unit_test(small_events_do_not_count_but_go_with_the_large_ones_before_them),
         cmocka_unit_test(a_reader_that_the_byte_budget_passed_gets_a_gap),

@@ -3,11 +3,12 @@
  * WEIR_STRESS multiplies them. */
 #include "fixture.h"
 
+#include <pthread.h>
+#include <sched.h>
+
 #include "stamp.h"
 #include "stress.h"
 #include "support/sleeper.h"
-#include <pthread.h>
-#include <sched.h>
 
 static uint64_t seed;
 
@@ -355,11 +356,68 @@ static void a_consumer_that_always_sleeps_misses_no_wake_up(void **state) {
     fixture_close(&fixture);
 }
 
+/* ---- Refusing from now on ------------------------------------------------------------------------------------- */
+
+struct hammer {
+    pthread_t thread;
+    weir_engine *engine;
+    weir_session *session;
+    atomic_u32 quit;
+};
+
+static void *run_hammer(void *context) {
+    struct hammer *hammer = (struct hammer *)context;
+    weir_producer *producer;
+    REQUIRE(weir_producer_create(hammer->engine, &producer) == WEIR_OK);
+    while (u32_load_acquire(&hammer->quit) == 0) {
+        int status = weir_publish(producer, hammer->session, 0, "x", 1, NULL);
+        REQUIRE(status == WEIR_OK || status == WEIR_FULL);
+        if (status == WEIR_FULL) sched_yield();
+    }
+    weir_producer_destroy(producer);
+    return NULL;
+}
+
+/* A subscriber that comes while producers publish at full speed loses nothing from its first event on. */
+static void a_reader_that_refuses_from_now_on_loses_nothing_from_there(void **state) {
+    (void)state;
+    struct fixture fixture;
+    struct hammer hammers[2];
+    weir_config config = WEIR_CONFIG_INIT;
+    char buffer[8];
+    weir_event event;
+    weir_gap gap;
+    config.replay_capacity = 8;
+    fixture_open(&fixture, &config);
+    weir_session *session = fixture_session(&fixture, "s");
+    for (int i = 0; i < 2; i++) {
+        hammers[i] = (struct hammer){.engine = fixture.engine, .session = session};
+        assert_int_equal(pthread_create(&hammers[i].thread, NULL, run_hammer, &hammers[i]), 0);
+    }
+    for (uint64_t round = 0; round < scaled(500); round++) {
+        weir_cursor cursor = subscribe(session, WEIR_START_NOW, WEIR_POLICY_REFUSE, 4, WEIR_OK);
+        for (int reads = 0; reads < 20; reads++) {
+            int status = weir_read(session, &cursor, buffer, sizeof(buffer), &event, &gap);
+            if (status == WEIR_EMPTY) sched_yield();
+            if (status != WEIR_EMPTY) assert_int_equal(status, WEIR_OK);
+        }
+        weir_unsubscribe(session, &cursor);
+    }
+    for (int i = 0; i < 2; i++) {
+        u32_store_release(&hammers[i].quit, 1);
+        pthread_join(hammers[i].thread, NULL);
+    }
+    assert_int_equal(stats_of(fixture.engine).lost, 0);
+    weir_session_release(session);
+    fixture_close(&fixture);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(readers_that_skip_or_detach_get_every_event_or_a_gap_that_names_it),
         cmocka_unit_test(readers_of_a_tiny_ring_get_every_event_or_a_gap_that_names_it),
         cmocka_unit_test(a_reader_that_refuses_gets_every_event),
+        cmocka_unit_test(a_reader_that_refuses_from_now_on_loses_nothing_from_there),
         cmocka_unit_test(a_consumer_that_always_sleeps_misses_no_wake_up),
     };
     seed = random_seed();

@@ -53,7 +53,8 @@ static void test_a_batch_is_full_by_bytes_or_by_events(void **state) {
 
     batch_pool_init(&pool, 4 * BATCH_EVENTS);
     batch = batch_take(&pool, 1);
-    for (unsigned i = 0; i < BATCH_EVENTS; i++) add(batch, "x");
+    for (unsigned i = 0; i < BATCH_EVENTS; i++)
+        add(batch, "x");
     assert_false(batch_fits(batch, 1));
     assert_int_equal(batch_offset(batch, BATCH_EVENTS), BATCH_EVENTS - 1);
     batch_release(batch);
@@ -122,8 +123,10 @@ static void test_the_pool_is_bounded(void **state) {
     struct batch *batches[3 * BATCH_POOL];
     struct batch_pool pool;
     batch_pool_init(&pool, 64);
-    for (unsigned i = 0; i < 3 * BATCH_POOL; i++) batches[i] = batch_take(&pool, i);
-    for (unsigned i = 0; i < 3 * BATCH_POOL; i++) batch_release(batches[i]);
+    for (unsigned i = 0; i < 3 * BATCH_POOL; i++)
+        batches[i] = batch_take(&pool, i);
+    for (unsigned i = 0; i < 3 * BATCH_POOL; i++)
+        batch_release(batches[i]);
     assert_int_equal(pool.free_count, BATCH_POOL);
     batch_pool_close(&pool);
     assert_int_equal(pool.free_count, 0);

@@ -11,8 +11,8 @@
 #include "reader.h"
 #include "rig.h"
 
-#define GET_HEALTH "GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
-#define SUBSCRIBE "GET /sessions/s/events HTTP/1.1\r\nHost: x\r\n\r\n"
+#define GET_HEALTH       "GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
+#define SUBSCRIBE        "GET /sessions/s/events HTTP/1.1\r\nHost: x\r\n\r\n"
 #define SUBSCRIBE_NDJSON "GET /sessions/s/events HTTP/1.1\r\nHost: x\r\nAccept: application/x-ndjson\r\n\r\n"
 
 static unsigned frames_of(const struct simulated_peer *peer, enum decoded_type type) {
@@ -33,9 +33,11 @@ static void test_a_quiet_stream_gets_a_heartbeat_at_each_interval(void **state) 
     struct simulated_peer *peers[2] = {rig_ask(&rig, SUBSCRIBE), rig_ask(&rig, SUBSCRIBE_NDJSON)};
     for (unsigned beats = 0; beats < 5; beats++) {
         rig_run(&rig, 14990);
-        for (int i = 0; i < 2; i++) assert_int_equal(frames_of(peers[i], DECODED_HEARTBEAT), beats);
+        for (int i = 0; i < 2; i++)
+            assert_int_equal(frames_of(peers[i], DECODED_HEARTBEAT), beats);
         rig_run(&rig, 11);
-        for (int i = 0; i < 2; i++) assert_int_equal(frames_of(peers[i], DECODED_HEARTBEAT), beats + 1);
+        for (int i = 0; i < 2; i++)
+            assert_int_equal(frames_of(peers[i], DECODED_HEARTBEAT), beats + 1);
     }
     rig_close(&rig);
 }
@@ -58,7 +60,8 @@ static void test_events_put_the_heartbeat_off(void **state) {
 static void test_a_heartbeat_stands_between_events(void **state) {
     (void)state;
     struct rig rig;
-    struct rig_options options = {.faults = {.seed = 7, .short_send = 60, .late_completion = 100, .max_delay_ns = 3000000}};
+    struct rig_options options = {
+        .faults = {.seed = 7, .short_send = 60, .late_completion = 100, .max_delay_ns = 3000000}};
     rig_open(&rig, &options);
     struct simulated_peer *peer = rig_ask(&rig, SUBSCRIBE);
     rig_run(&rig, 100);
@@ -93,7 +96,8 @@ static void test_a_long_pause_gives_one_heartbeat(void **state) {
     rig_open(&rig, NULL);
     struct simulated_peer *peer = rig_ask(&rig, SUBSCRIBE);
     simulated_advance(rig.backend, UINT64_C(600000000000));
-    for (int i = 0; i < 10; i++) rig_run(&rig, 1);
+    for (int i = 0; i < 10; i++)
+        rig_run(&rig, 1);
     assert_int_equal(frames_of(peer, DECODED_HEARTBEAT), 1);
     rig_close(&rig);
 }
@@ -260,12 +264,14 @@ static void test_a_drain_spreads_the_ends_of_streams(void **state) {
     struct rig rig;
     struct simulated_peer *peers[STREAMS];
     rig_open(&rig, NULL);
-    for (int i = 0; i < STREAMS; i++) peers[i] = rig_ask(&rig, SUBSCRIBE);
+    for (int i = 0; i < STREAMS; i++)
+        peers[i] = rig_ask(&rig, SUBSCRIBE);
     reactors_control(&rig.shared, CONTROL_DRAIN);
     for (int second = 1; second <= 5; second++) {
         rig_run(&rig, 1000);
         int ended = 0;
-        for (int i = 0; i < STREAMS; i++) ended += simulated_saw_finish(peers[i]);
+        for (int i = 0; i < STREAMS; i++)
+            ended += simulated_saw_finish(peers[i]);
         assert_in_range(ended, second * 10 - 2, second * 10 + 2);
     }
     for (int i = 0; i < STREAMS; i++) {
@@ -324,9 +330,9 @@ static void test_a_drain_answers_what_was_asked_and_waits_for_nobody_else(void *
     rig_feed(midway, "Host: x\r\n\r\n");
     rig_run(&rig, 10);
     assert_int_equal(answer_of(midway, 0).status, 503); /* /ready says that the server is going */
-    assert_true(answer_has(&(struct answer){.head = answer_of(midway, 0).head,
-                                            .head_length = answer_of(midway, 0).head_length},
-                           "Connection: close"));
+    assert_true(answer_has(
+        &(struct answer){.head = answer_of(midway, 0).head, .head_length = answer_of(midway, 0).head_length},
+        "Connection: close"));
     assert_int_equal(answer_count(being_answered), 1);
     struct simulated_peer *peers[] = {idle, midway, being_answered, late};
     for (int i = 0; i < 4; i++) {
@@ -355,13 +361,15 @@ static void test_a_stop_cuts_a_drain_short(void **state) {
     struct rig rig;
     struct simulated_peer *peers[10];
     rig_open(&rig, NULL);
-    for (int i = 0; i < 10; i++) peers[i] = rig_ask(&rig, SUBSCRIBE);
+    for (int i = 0; i < 10; i++)
+        peers[i] = rig_ask(&rig, SUBSCRIBE);
     reactors_control(&rig.shared, CONTROL_DRAIN);
     rig_run(&rig, 500);
     reactors_control(&rig.shared, CONTROL_STOP);
     rig_run(&rig, 1);
     assert_true(rig.reactor->finished);
-    for (int i = 0; i < 10; i++) assert_true(simulated_was_closed(peers[i]));
+    for (int i = 0; i < 10; i++)
+        assert_true(simulated_was_closed(peers[i]));
     rig_close(&rig);
 }
 

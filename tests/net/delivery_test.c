@@ -13,8 +13,8 @@
 #include "reader.h"
 #include "rig.h"
 
-#define SUBSCRIBE "GET /sessions/s/events HTTP/1.1\r\nHost: x\r\n\r\n"
-#define SUBSCRIBE_10 "GET /sessions/s/events HTTP/1.0\r\n\r\n"
+#define SUBSCRIBE        "GET /sessions/s/events HTTP/1.1\r\nHost: x\r\n\r\n"
+#define SUBSCRIBE_10     "GET /sessions/s/events HTTP/1.0\r\n\r\n"
 #define SUBSCRIBE_NDJSON "GET /sessions/s/events HTTP/1.1\r\nHost: x\r\nAccept: application/x-ndjson\r\n\r\n"
 
 static struct simulated_peer *subscribe_after(struct rig *rig, const char *id) {
@@ -103,7 +103,8 @@ static void test_a_thousand_streams_share_one_batch_per_profile(void **state) {
         rig_feed(peers[i], i % 2 == 0 ? SUBSCRIBE : SUBSCRIBE_NDJSON);
     }
     rig_run(&rig, 10);
-    for (int i = 0; i < STREAMS; i++) simulated_set_window(peers[i], 0);
+    for (int i = 0; i < STREAMS; i++)
+        simulated_set_window(peers[i], 0);
     rig_publish_numbers(&rig, "s", 1, 50, 100);
     rig_run(&rig, 1);
     for (int i = 0; i < STREAMS; i++) {
@@ -115,9 +116,11 @@ static void test_a_thousand_streams_share_one_batch_per_profile(void **state) {
     }
     const struct batch *shared = rig_connection(&rig, peers[0])->batch;
     assert_int_equal(shared->holders, STREAMS / 2 + 1); /* one for the outlet's place */
-    for (int i = 0; i < STREAMS; i++) simulated_set_window(peers[i], SIZE_MAX);
+    for (int i = 0; i < STREAMS; i++)
+        simulated_set_window(peers[i], SIZE_MAX);
     rig_run(&rig, 1);
-    for (int i = 0; i < STREAMS; i++) expect_numbers(peers[i], 1, 50);
+    for (int i = 0; i < STREAMS; i++)
+        expect_numbers(peers[i], 1, 50);
     rig_close(&rig);
 }
 
@@ -132,7 +135,8 @@ static void test_streams_that_catch_up_share_the_batch_behind(void **state) {
     rig_open(&rig, &options);
     rig_publish_numbers(&rig, "s", 1, 100, 10);
     struct simulated_peer *live[2] = {rig_ask(&rig, SUBSCRIBE), rig_ask(&rig, SUBSCRIBE)};
-    for (int i = 0; i < 2; i++) simulated_set_window(live[i], 0);
+    for (int i = 0; i < 2; i++)
+        simulated_set_window(live[i], 0);
     rig_publish_numbers(&rig, "s", 101, 110, 10);
     rig_run(&rig, 1);
     const struct batch *current = rig_connection(&rig, live[0])->batch;
@@ -145,7 +149,8 @@ static void test_streams_that_catch_up_share_the_batch_behind(void **state) {
         rig_feed(peers[i], request);
     }
     rig_run(&rig, 1);
-    for (int i = 0; i < STREAMS; i++) expect_numbers(peers[i], 41, 110);
+    for (int i = 0; i < STREAMS; i++)
+        expect_numbers(peers[i], 41, 110);
     /* The batch behind ended where the live one begins: what is there already is not rendered again. */
     const struct outlet *outlet = rig_connection(&rig, live[0])->stream->outlet;
     unsigned behind = 0;
@@ -157,9 +162,11 @@ static void test_streams_that_catch_up_share_the_batch_behind(void **state) {
     }
     assert_int_equal(behind, 1);
     assert_ptr_equal(rig_connection(&rig, live[0])->batch, current);
-    for (int i = 0; i < 2; i++) simulated_set_window(live[i], SIZE_MAX);
+    for (int i = 0; i < 2; i++)
+        simulated_set_window(live[i], SIZE_MAX);
     rig_run(&rig, 1);
-    for (int i = 0; i < 2; i++) expect_numbers(live[i], 1, 110);
+    for (int i = 0; i < 2; i++)
+        expect_numbers(live[i], 1, 110);
     rig_close(&rig);
 }
 
@@ -191,10 +198,12 @@ static void test_an_idle_outlet_holds_no_rendered_bytes(void **state) {
     struct simulated_peer *peers[2] = {rig_ask(&rig, SUBSCRIBE), rig_ask(&rig, SUBSCRIBE_NDJSON)};
     rig_publish_numbers(&rig, "s", 1, 20, 100);
     rig_run(&rig, 1);
-    for (int i = 0; i < 2; i++) expect_numbers(peers[i], 1, 20);
+    for (int i = 0; i < 2; i++)
+        expect_numbers(peers[i], 1, 20);
     const struct outlet *outlet = rig_connection(&rig, peers[0])->stream->outlet;
     assert_int_equal(outlet->sending, 0);
-    for (unsigned i = 0; i < PROFILES; i++) assert_true(outlet->current[i] == NULL && outlet->behind[i] == NULL);
+    for (unsigned i = 0; i < PROFILES; i++)
+        assert_true(outlet->current[i] == NULL && outlet->behind[i] == NULL);
 
     /* Also after a stream has left with a send in flight. */
     struct simulated_peer *leaves = rig_ask(&rig, SUBSCRIBE);
@@ -205,7 +214,8 @@ static void test_an_idle_outlet_holds_no_rendered_bytes(void **state) {
     simulated_reset(leaves);
     rig_run(&rig, 1);
     assert_int_equal(outlet->sending, 0);
-    for (unsigned i = 0; i < PROFILES; i++) assert_true(outlet->current[i] == NULL && outlet->behind[i] == NULL);
+    for (unsigned i = 0; i < PROFILES; i++)
+        assert_true(outlet->current[i] == NULL && outlet->behind[i] == NULL);
     rig_close(&rig);
 }
 
@@ -240,7 +250,8 @@ static void test_events_of_every_size_arrive_whole(void **state) {
     static char large[1 << 20];
     memset(large, 'x', sizeof(large));
     rig_open(&rig, &options);
-    struct simulated_peer *peers[3] = {rig_ask(&rig, SUBSCRIBE), rig_ask(&rig, SUBSCRIBE), rig_ask(&rig, SUBSCRIBE_NDJSON)};
+    struct simulated_peer *peers[3] = {rig_ask(&rig, SUBSCRIBE), rig_ask(&rig, SUBSCRIBE),
+                                       rig_ask(&rig, SUBSCRIBE_NDJSON)};
     for (int round = 0; round < 2; round++) {
         for (int i = 0; i < COUNT; i++) {
             int status = weir_publish(rig.producer, rig_session(&rig, "s"), 0, large, sizes[i], NULL);
@@ -333,7 +344,8 @@ static void test_a_slow_reader_can_be_cut_and_comes_back_without_loss(void **sta
     assert_true(text.ended);
     uint64_t last = 0;
     for (size_t i = 0; i < text.frames.count; i++)
-        if (text.frames.items[i].type == DECODED_EVENT) assert_int_equal(frame_sequence(&text.frames.items[i]), ++last);
+        if (text.frames.items[i].type == DECODED_EVENT)
+            assert_int_equal(frame_sequence(&text.frames.items[i]), ++last);
     assert_true(last > 0 && last < 40);
     assert_int_equal(text.frames.items[text.frames.count - 1].type, DECODED_RETRY);
     stream_text_free(&text);
@@ -347,7 +359,8 @@ static void test_a_terminated_session_ends_its_streams_with_an_end_frame(void **
     (void)state;
     struct rig rig;
     rig_open(&rig, NULL);
-    struct simulated_peer *peers[3] = {rig_ask(&rig, SUBSCRIBE), rig_ask(&rig, SUBSCRIBE_10), rig_ask(&rig, SUBSCRIBE_NDJSON)};
+    struct simulated_peer *peers[3] = {rig_ask(&rig, SUBSCRIBE), rig_ask(&rig, SUBSCRIBE_10),
+                                       rig_ask(&rig, SUBSCRIBE_NDJSON)};
     rig_publish_numbers(&rig, "s", 1, 3, 1);
     weir_session_terminate(rig_session(&rig, "s"));
     rig_run(&rig, 1);
@@ -379,7 +392,8 @@ static void test_short_sends_lose_and_repeat_nothing(void **state) {
             rig_run(&rig, 1);
         }
         rig_run(&rig, 1000);
-        for (int i = 0; i < 2; i++) expect_numbers(peers[i], 1, 100);
+        for (int i = 0; i < 2; i++)
+            expect_numbers(peers[i], 1, 100);
         rig_close(&rig);
     }
 }

@@ -15,7 +15,7 @@
 #include "rig.h"
 
 #define GET_HEALTH "GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
-#define SUBSCRIBE "GET /sessions/s/events HTTP/1.1\r\nHost: x\r\n\r\n"
+#define SUBSCRIBE  "GET /sessions/s/events HTTP/1.1\r\nHost: x\r\n\r\n"
 
 static const enum simulated_cancel cancel_orders[] = {SIMULATED_CANCEL_WINS, SIMULATED_OPERATION_WINS,
                                                       SIMULATED_CANCEL_LATE, SIMULATED_CANCEL_ANY_ORDER};
@@ -93,7 +93,8 @@ static void test_a_send_that_breaks_loses_nothing_for_the_resume(void **state) {
         unsigned got = count_frames(&text, DECODED_EVENT);
         assert_true(got < 60);
         for (size_t i = 0, n = 0; i < text.frames.count; i++)
-            if (text.frames.items[i].type == DECODED_EVENT) assert_int_equal(frame_sequence(&text.frames.items[i]), ++n);
+            if (text.frames.items[i].type == DECODED_EVENT)
+                assert_int_equal(frame_sequence(&text.frames.items[i]), ++n);
         if (got > 0) {
             char request[256];
             snprintf(request, sizeof(request),
@@ -114,13 +115,16 @@ static void test_connections_close_with_operations_in_flight(void **state) {
     for (size_t cancel = 0; cancel < CANCEL_ORDERS; cancel++) {
         for (int end = 0; end < 3; end++) {
             struct rig rig;
-            struct rig_options options = {.faults = {.seed = cancel + 1, .cancel = cancel_orders[cancel],
-                                                     .late_completion = 40, .reorder = true}};
+            struct rig_options options = {
+                .faults = {
+                    .seed = cancel + 1, .cancel = cancel_orders[cancel], .late_completion = 40, .reorder = true}};
             struct simulated_peer *peers[STREAMS];
             rig_open(&rig, &options);
-            for (int i = 0; i < STREAMS; i++) peers[i] = rig_ask(&rig, SUBSCRIBE);
+            for (int i = 0; i < STREAMS; i++)
+                peers[i] = rig_ask(&rig, SUBSCRIBE);
             rig_run(&rig, 100);
-            for (int i = 0; i < STREAMS; i++) simulated_set_window(peers[i], (size_t)i % 2);
+            for (int i = 0; i < STREAMS; i++)
+                simulated_set_window(peers[i], (size_t)i % 2);
             rig_publish_numbers(&rig, "s", 1, 9, 100);
             rig_run(&rig, 10);
             if (end == 0) rig_run(&rig, 31000); /* the stall timeout */
@@ -141,12 +145,14 @@ static void test_a_connection_accepted_during_the_end_is_closed_too(void **state
         struct rig_options options = {.faults = {.seed = 3, .cancel = cancel_orders[cancel]}};
         rig_open(&rig, &options);
         rig_run(&rig, 1);
-        for (int i = 0; i < 3; i++) rig_feed(rig_connect(&rig), SUBSCRIBE);
+        for (int i = 0; i < 3; i++)
+            rig_feed(rig_connect(&rig), SUBSCRIBE);
         rig_close(&rig);
 
         rig_open(&rig, &options);
         rig_run(&rig, 1);
-        for (int i = 0; i < 3; i++) rig_feed(rig_connect(&rig), SUBSCRIBE);
+        for (int i = 0; i < 3; i++)
+            rig_feed(rig_connect(&rig), SUBSCRIBE);
         reactors_control(&rig.shared, CONTROL_STOP);
         rig_run(&rig, 100);
         assert_true(rig.reactor->finished);
@@ -204,8 +210,11 @@ static void test_a_drain_begins_while_accepting_pauses(void **state) {
 static void test_many_short_connections_leave_nothing(void **state) {
     (void)state;
     struct rig rig;
-    struct rig_options options = {.faults = {.seed = 5, .cancel = SIMULATED_CANCEL_ANY_ORDER, .reorder = true,
-                                             .late_completion = 20, .accept_error = 5}};
+    struct rig_options options = {.faults = {.seed = 5,
+                                             .cancel = SIMULATED_CANCEL_ANY_ORDER,
+                                             .reorder = true,
+                                             .late_completion = 20,
+                                             .accept_error = 5}};
     rig_open(&rig, &options);
     for (unsigned i = 0; i < 2000; i++) {
         struct simulated_peer *peer = rig_connect(&rig);
@@ -241,11 +250,14 @@ static void start_nothing(struct io_backend *backend, int descriptor, uint64_t t
     (void)backend, (void)descriptor, (void)token;
 }
 
-static void send_nothing(struct io_backend *backend, int descriptor, const void *data, size_t length, uint64_t token) {
+static void send_nothing(struct io_backend *backend, int descriptor, const void *data, size_t length,
+                         uint64_t token) {
     (void)backend, (void)descriptor, (void)data, (void)length, (void)token;
 }
 
-static void cancel_nothing(struct io_backend *backend, uint64_t token) { (void)backend, (void)token; }
+static void cancel_nothing(struct io_backend *backend, uint64_t token) {
+    (void)backend, (void)token;
+}
 
 static void shut_nothing(struct io_backend *backend, int descriptor, int how) {
     (void)backend, (void)descriptor, (void)how;
@@ -256,28 +268,35 @@ static void count_close(struct io_backend *backend, int descriptor) {
     ((struct breaking *)backend)->closed++;
 }
 
-static void release_nothing(struct io_backend *backend, char *data) { (void)backend, (void)data; }
+static void release_nothing(struct io_backend *backend, char *data) {
+    (void)backend, (void)data;
+}
 
 static int wait_and_break(struct io_backend *backend, uint64_t timeout_ns, struct io_completion *completions,
                           unsigned capacity) {
     struct breaking *breaking = (struct breaking *)backend;
     (void)timeout_ns, (void)capacity;
     if (breaking->waits++ > 0) return -EIO;
-    completions[0] =
-        (struct io_completion){.token = token_make(TOKEN_ACCEPT, LISTENER_PUBLIC, 0), .result = 1000000};
+    completions[0] = (struct io_completion){.token = token_make(TOKEN_ACCEPT, LISTENER_PUBLIC, 0), .result = 1000000};
     return 1;
 }
 
-static void wake_nothing(struct io_backend *backend) { (void)backend; }
-static int poll_nothing(struct io_backend *backend) { return (void)backend, -ENOSYS; }
-static void note_destroy(struct io_backend *backend) { ((struct breaking *)backend)->destroyed = true; }
+static void wake_nothing(struct io_backend *backend) {
+    (void)backend;
+}
+static int poll_nothing(struct io_backend *backend) {
+    return (void)backend, -ENOSYS;
+}
+static void note_destroy(struct io_backend *backend) {
+    ((struct breaking *)backend)->destroyed = true;
+}
 
 /* U12: everything stops, is said to have stopped, and is given back. */
 static void test_a_broken_backend_stops_the_server_and_leaks_nothing(void **state) {
     (void)state;
     static const struct io_backend_operations operations = {
-        "breaking",    start_nothing,  start_nothing,  send_nothing, cancel_nothing, shut_nothing,
-        count_close,   release_nothing, wait_and_break, wake_nothing, poll_nothing,   note_destroy};
+        "breaking",  start_nothing,   start_nothing,  send_nothing, cancel_nothing, shut_nothing,
+        count_close, release_nothing, wait_and_break, wake_nothing, poll_nothing,   note_destroy};
     struct rig rig;
     rig_open(&rig, NULL);
     struct breaking breaking = {.base = {&operations}};

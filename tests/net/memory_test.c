@@ -24,9 +24,9 @@ void *__real_realloc(void *memory, size_t size);
 
 static struct {
     bool armed;
-    bool lasting;       /* all from `nth` on fail, not just that one */
-    uint64_t nth;       /* 0: none */
-    uint64_t count;     /* allocations while armed */
+    bool lasting;   /* all from `nth` on fail, not just that one */
+    uint64_t nth;   /* 0: none */
+    uint64_t count; /* allocations while armed */
     uint64_t engine_blocks;
 } failing;
 
@@ -36,9 +36,15 @@ static bool fails(void) {
     return failing.nth != 0 && (failing.lasting ? failing.count >= failing.nth : failing.count == failing.nth);
 }
 
-void *__wrap_malloc(size_t size) { return fails() ? NULL : __real_malloc(size); }
-void *__wrap_calloc(size_t count, size_t size) { return fails() ? NULL : __real_calloc(count, size); }
-void *__wrap_realloc(void *memory, size_t size) { return fails() ? NULL : __real_realloc(memory, size); }
+void *__wrap_malloc(size_t size) {
+    return fails() ? NULL : __real_malloc(size);
+}
+void *__wrap_calloc(size_t count, size_t size) {
+    return fails() ? NULL : __real_calloc(count, size);
+}
+void *__wrap_realloc(void *memory, size_t size) {
+    return fails() ? NULL : __real_realloc(memory, size);
+}
 
 static void *engine_allocate(void *context, size_t size, size_t alignment) {
     (void)context;
@@ -80,13 +86,15 @@ static void connect_visit(struct rig *rig, struct visit *visit, const char *form
 
 /* Streams that are live, that catch up, that meet a gap; requests of all kinds; heartbeats; an end. */
 static void live(struct rig *rig, struct truth *truth, struct visit *visits) {
-    for (int i = 0; i < 12; i++) truth_publish(truth, rig, 0);
+    for (int i = 0; i < 12; i++)
+        truth_publish(truth, rig, 0);
     connect_visit(rig, &visits[0], "GET /sessions/a/events HTTP/1.1\r\nHost: x\r\n\r\n");
     connect_visit(rig, &visits[1], "GET /sessions/a/events HTTP/1.0\r\nAccept: application/x-ndjson\r\n\r\n");
     connect_visit(rig, &visits[2], "GET /sessions/b/events HTTP/1.1\r\nHost: x\r\n\r\n");
     visits[2].session = 1;
     run_armed(rig, 2);
-    for (unsigned i = 0; i < 3; i++) simulated_set_window(visits[i].peer, i == 0 ? 0 : SIZE_MAX);
+    for (unsigned i = 0; i < 3; i++)
+        simulated_set_window(visits[i].peer, i == 0 ? 0 : SIZE_MAX);
     for (int i = 0; i < 20; i++) {
         truth_publish(truth, rig, (unsigned)i % 2);
         run_armed(rig, 1);
@@ -110,7 +118,8 @@ static void live(struct rig *rig, struct truth *truth, struct visit *visits) {
  * where they can go on. */
 static void recover(struct rig *rig, struct truth *truth, struct visit *visits) {
     failing.nth = 0;
-    for (unsigned session = 0; session < 2; session++) truth_publish(truth, rig, session);
+    for (unsigned session = 0; session < 2; session++)
+        truth_publish(truth, rig, session);
     rig_run(rig, 20);
     for (unsigned i = 0; i < VISITS; i++) {
         if (visits[i].peer == NULL) continue;

@@ -28,7 +28,9 @@ static bool read_length(const struct answer *answer, size_t *length) {
     return true;
 }
 
-static bool is_bodiless(unsigned status) { return status < 200 || status == 204; }
+static bool is_bodiless(unsigned status) {
+    return status < 200 || status == 204;
+}
 
 bool answer_read(const char *data, size_t length, bool headless_body, struct answer *answer) {
     memset(answer, 0, sizeof(*answer));
@@ -97,7 +99,8 @@ static size_t whole_chunks(const char *data, size_t length) {
 }
 
 static size_t whole_frames(const char *data, size_t length, bool ndjson) {
-    while (length > 0 && (data[length - 1] != '\n' || (!ndjson && (length < 2 || data[length - 2] != '\n')))) length--;
+    while (length > 0 && (data[length - 1] != '\n' || (!ndjson && (length < 2 || data[length - 2] != '\n'))))
+        length--;
     return length;
 }
 
@@ -131,7 +134,9 @@ bool stream_text_read(const struct simulated_peer *peer, unsigned index, struct 
     return true;
 }
 
-void stream_text_free(struct stream_text *text) { decoded_list_free(&text->frames); }
+void stream_text_free(struct stream_text *text) {
+    decoded_list_free(&text->frames);
+}
 
 uint64_t frame_sequence(const struct decoded *frame) {
     assert_int_equal(frame->type, DECODED_EVENT);
@@ -163,7 +168,8 @@ struct frame_gap frame_gap(const struct decoded *frame) {
 
 unsigned count_frames(const struct stream_text *text, enum decoded_type type) {
     unsigned count = 0;
-    for (size_t i = 0; i < text->frames.count; i++) count += text->frames.items[i].type == type;
+    for (size_t i = 0; i < text->frames.count; i++)
+        count += text->frames.items[i].type == type;
     return count;
 }
 

@@ -9,15 +9,17 @@
 
 #include "http/router.h"
 
-#define START_NS UINT64_C(1000000000) /* fake time at the beginning: not 0, which could hide a missing stamp */
-#define TURNS_MAX 20000000            /* of one rig_run: beyond that it spins */
+#define START_NS  UINT64_C(1000000000) /* fake time at the beginning: not 0, which could hide a missing stamp */
+#define TURNS_MAX 20000000             /* of one rig_run: beyond that it spins */
 
 static uint64_t now_ns(void *context) {
     const struct rig *rig = context;
     return rig->backend != NULL ? simulated_now_ns(rig->backend) : rig->last_now_ns;
 }
 
-static uint64_t wall_ms(void *context) { return UINT64_C(1700000000000) + now_ns(context) / 1000000; }
+static uint64_t wall_ms(void *context) {
+    return UINT64_C(1700000000000) + now_ns(context) / 1000000;
+}
 
 /* The same epochs in every run. */
 static int fill_fixed(void *context, void *memory, size_t size) {
@@ -97,7 +99,9 @@ bool rig_try_open(struct rig *rig, const struct rig_options *options) {
     return true;
 }
 
-void rig_open(struct rig *rig, const struct rig_options *options) { assert_true(rig_try_open(rig, options)); }
+void rig_open(struct rig *rig, const struct rig_options *options) {
+    assert_true(rig_try_open(rig, options));
+}
 
 void rig_close(struct rig *rig) {
     rig->last_now_ns = simulated_now_ns(rig->backend);
@@ -106,7 +110,9 @@ void rig_close(struct rig *rig) {
     close_engine(rig);
 }
 
-uint64_t rig_now_ms(const struct rig *rig) { return simulated_now_ns(rig->backend) / 1000000; }
+uint64_t rig_now_ms(const struct rig *rig) {
+    return simulated_now_ns(rig->backend) / 1000000;
+}
 
 void rig_run(struct rig *rig, uint32_t duration_ms) {
     uint64_t end_ns = simulated_now_ns(rig->backend) + duration_ms * UINT64_C(1000000);
@@ -116,9 +122,13 @@ void rig_run(struct rig *rig, uint32_t duration_ms) {
     }
 }
 
-struct simulated_peer *rig_connect(struct rig *rig) { return simulated_connect(rig->backend, rig->listener); }
+struct simulated_peer *rig_connect(struct rig *rig) {
+    return simulated_connect(rig->backend, rig->listener);
+}
 
-void rig_feed(struct simulated_peer *peer, const char *text) { simulated_feed(peer, text, strlen(text)); }
+void rig_feed(struct simulated_peer *peer, const char *text) {
+    simulated_feed(peer, text, strlen(text));
+}
 
 struct simulated_peer *rig_ask(struct rig *rig, const char *text) {
     struct simulated_peer *peer = rig_connect(rig);

@@ -19,7 +19,7 @@ struct rig {
     struct reactor *reactor;
     struct reactor *reactors[1];
     int listener;
-    int admin_listener; /* -1: none */
+    int admin_listener;   /* -1: none */
     uint64_t last_now_ns; /* when the backend went */
 };
 

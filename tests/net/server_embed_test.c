@@ -84,7 +84,8 @@ static int turn(struct host *host, int timeout_ms) {
 
 /* Goes on until the client has received the text; then forgets all that was received. */
 static void await(struct host *host, const char *text) {
-    while (strstr(host->received, text) == NULL) assert_true(turn(host, PATIENCE_MS) >= 0);
+    while (strstr(host->received, text) == NULL)
+        assert_true(turn(host, PATIENCE_MS) >= 0);
     host->length = 0;
     host->received[0] = '\0';
 }
@@ -236,7 +237,8 @@ static void test_a_configuration_that_cannot_be_is_refused_with_a_reason(void **
     assert_int_equal(weir_engine_create(&engine, NULL), WEIR_OK);
     const weir_server_config good = {.size = sizeof(good), .listen = "127.0.0.1:0", .threads = 1};
     weir_server_config bad[10];
-    for (int i = 0; i < 10; i++) bad[i] = good;
+    for (int i = 0; i < 10; i++)
+        bad[i] = good;
     bad[0].listen = "nowhere";
     bad[1].listen = "unix:/tmp/only-admin-may";
     bad[2].admin_listen = "127.0.0.1";
@@ -247,7 +249,8 @@ static void test_a_configuration_that_cannot_be_is_refused_with_a_reason(void **
     bad[7].size = sizeof(good) + 8;
     bad[8].io = (weir_io_choice)7;
     bad[9].max_batch_bytes = 1;
-    for (int i = 0; i < 10; i++) expect_refusal(engine, bad[i]);
+    for (int i = 0; i < 10; i++)
+        expect_refusal(engine, bad[i]);
     /* A port that somebody has, although it could be shared. */
     weir_server *server;
     assert_int_equal(weir_server_create(&server, engine, &good, NULL), WEIR_OK);

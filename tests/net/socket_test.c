@@ -27,8 +27,8 @@ static void test_addresses_that_are_taken(void **state) {
         const char *text;
         int family;
         unsigned port;
-    } cases[] = {{"127.0.0.1:8080", AF_INET, 8080}, {"0.0.0.0:0", AF_INET, 0},  {"localhost:65535", AF_INET, 65535},
-                 {"[::1]:80", AF_INET6, 80},        {"[::]:0", AF_INET6, 0}, {"[::ffff:127.0.0.1]:1", AF_INET6, 1}};
+    } cases[] = {{"127.0.0.1:8080", AF_INET, 8080}, {"0.0.0.0:0", AF_INET, 0}, {"localhost:65535", AF_INET, 65535},
+                 {"[::1]:80", AF_INET6, 80},        {"[::]:0", AF_INET6, 0},   {"[::ffff:127.0.0.1]:1", AF_INET6, 1}};
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct address address;
         weir_io_error error = {0, ""};
@@ -42,12 +42,34 @@ static void test_addresses_that_are_taken(void **state) {
 
 static void test_addresses_that_are_refused(void **state) {
     (void)state;
-    static const char *const texts[] = {
-        "",           ":",          ":8080",        "127.0.0.1",     "127.0.0.1:",      "127.0.0.1:x",
-        "127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1:+1", "127.0.0.1: 80",   "127.0.0.1:80 ",   "127.0.0.1:99999999999999999999",
-        "127.0.0:80", "1.2.3.4.5:80", "256.1.1.1:80", "example.com:80",  "::1:80",          "[::1]",
-        "[::1]80",    "[::1:80",    "[]:80",        "[127.0.0.1]:80", "[::1]:",          "[::1]]:80",
-        "[:80",       "]:80",       "unix:/tmp/x",  "127.0.0.1:80:80"};
+    static const char *const texts[] = {"",
+                                        ":",
+                                        ":8080",
+                                        "127.0.0.1",
+                                        "127.0.0.1:",
+                                        "127.0.0.1:x",
+                                        "127.0.0.1:65536",
+                                        "127.0.0.1:-1",
+                                        "127.0.0.1:+1",
+                                        "127.0.0.1: 80",
+                                        "127.0.0.1:80 ",
+                                        "127.0.0.1:99999999999999999999",
+                                        "127.0.0:80",
+                                        "1.2.3.4.5:80",
+                                        "256.1.1.1:80",
+                                        "example.com:80",
+                                        "::1:80",
+                                        "[::1]",
+                                        "[::1]80",
+                                        "[::1:80",
+                                        "[]:80",
+                                        "[127.0.0.1]:80",
+                                        "[::1]:",
+                                        "[::1]]:80",
+                                        "[:80",
+                                        "]:80",
+                                        "unix:/tmp/x",
+                                        "127.0.0.1:80:80"};
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         struct address address;
         weir_io_error error = {0, ""};

@@ -38,9 +38,10 @@ static size_t write_payload(const struct truth_life *life, uint64_t sequence, ch
     uint64_t mix = (sequence * UINT64_C(0x9E3779B97F4A7C15)) ^ (life->session * UINT64_C(0xC2B2AE3D27D4EB4F));
     mix ^= mix >> 29;
     size_t length = mix % 16 == 0 ? mix / 16 % 3000 : mix / 16 % 60;
-    int prefix = snprintf(out, capacity, "%s/%s/%llu/", truth_name(life->session), life->epoch,
-                          (unsigned long long)sequence);
-    for (size_t i = 0; i < length; i++) out[(size_t)prefix + i] = i % 17 == 16 ? '\n' : (char)('a' + (mix + i) % 26);
+    int prefix =
+        snprintf(out, capacity, "%s/%s/%llu/", truth_name(life->session), life->epoch, (unsigned long long)sequence);
+    for (size_t i = 0; i < length; i++)
+        out[(size_t)prefix + i] = i % 17 == 16 ? '\n' : (char)('a' + (mix + i) % 26);
     return (size_t)prefix + length;
 }
 
@@ -75,7 +76,8 @@ struct checking {
 };
 
 static void position(struct checking *checking, const char *epoch, uint64_t next) {
-    snprintf(checking->result->epoch, sizeof(checking->result->epoch), "%s", epoch);
+    snprintf(checking->result->epoch, sizeof(checking->result->epoch), "%.*s",
+             (int)sizeof(checking->result->epoch) - 1, epoch);
     checking->result->next = next;
     checking->result->positioned = true;
 }

@@ -7,8 +7,8 @@
 #include "rig.h"
 
 #define TRUTH_SESSIONS 3u
-#define TRUTH_LIVES 256u
-#define VISIT_ID_MAX 64
+#define TRUTH_LIVES    256u
+#define VISIT_ID_MAX   64
 
 /* The lives of the sessions "a", "b" and "c". Every event's bytes follow from its session, life and sequence. */
 struct truth_life {
@@ -43,9 +43,9 @@ struct visit {
 /* What the subscriber knows at the end. */
 struct visit_result {
     bool began;
-    bool ended;      /* by the server, in good order */
-    bool any;        /* an event was received: */
-    uint64_t last;   /* the newest, */
+    bool ended;    /* by the server, in good order */
+    bool any;      /* an event was received: */
+    uint64_t last; /* the newest, */
     char last_id[VISIT_ID_MAX];
     unsigned events, gaps;
     bool positioned; /* `next` is what it waits for, in `epoch` */

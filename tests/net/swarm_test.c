@@ -16,10 +16,10 @@
 
 #include "swarm_oracle.h"
 
-#define STEPS 2000u
-#define VISITS_MAX 150u
+#define STEPS       2000u
+#define VISITS_MAX  150u
 #define LATE_VISITS 8u /* that come when the faults have stopped */
-#define OTHERS_MAX 200u
+#define OTHERS_MAX  200u
 
 static uint64_t first_seed = 1;
 static uint64_t seed_count = 150;
@@ -47,7 +47,9 @@ static uint64_t draw(struct swarm *swarm, uint64_t below) {
     return (x ^ (x >> 31)) % below;
 }
 
-static bool chance(struct swarm *swarm, unsigned per_cent) { return draw(swarm, 100) < per_cent; }
+static bool chance(struct swarm *swarm, unsigned per_cent) {
+    return draw(swarm, 100) < per_cent;
+}
 
 #define PICK(swarm, values) ((values)[draw(swarm, sizeof(values) / sizeof((values)[0]))])
 
@@ -143,7 +145,8 @@ static void step_subscribe(struct swarm *swarm, unsigned most) {
 static void step_publish(struct swarm *swarm) {
     static const unsigned bursts[] = {1, 1, 1, 3, 10, 100};
     unsigned session = (unsigned)draw(swarm, TRUTH_SESSIONS);
-    for (unsigned i = PICK(swarm, bursts); i > 0; i--) truth_publish(&swarm->truth, &swarm->rig, session);
+    for (unsigned i = PICK(swarm, bursts); i > 0; i--)
+        truth_publish(&swarm->truth, &swarm->rig, session);
 }
 
 static void step_peer(struct swarm *swarm) {
@@ -207,16 +210,22 @@ static void step_other_request(struct swarm *swarm) {
 
 static void step(struct swarm *swarm) {
     uint64_t what = draw(swarm, 100);
-    if (what < 20) step_publish(swarm);
-    else if (what < 26) step_subscribe(swarm, VISITS_MAX - LATE_VISITS);
-    else if (what < 55) step_peer(swarm);
-    else if (what < 60) step_other_request(swarm);
-    else if (what < 61) weir_session_terminate(rig_session(&swarm->rig, truth_name((unsigned)draw(swarm, TRUTH_SESSIONS))));
+    if (what < 20)
+        step_publish(swarm);
+    else if (what < 26)
+        step_subscribe(swarm, VISITS_MAX - LATE_VISITS);
+    else if (what < 55)
+        step_peer(swarm);
+    else if (what < 60)
+        step_other_request(swarm);
+    else if (what < 61)
+        weir_session_terminate(rig_session(&swarm->rig, truth_name((unsigned)draw(swarm, TRUTH_SESSIONS))));
     else if (what < 62) {
         struct simulated_faults faults = draw_faults(swarm);
         simulated_set_faults(swarm->rig.backend, &faults);
     } else if (what < 90) {
-        for (uint64_t i = draw(swarm, 8); i > 0; i--) reactor_turn(swarm->rig.reactor, 0);
+        for (uint64_t i = draw(swarm, 8); i > 0; i--)
+            reactor_turn(swarm->rig.reactor, 0);
     } else {
         rig_run(&swarm->rig, 1 + (uint32_t)draw(swarm, what < 99 ? 20 : 1000));
     }
@@ -231,8 +240,10 @@ static void settle(struct swarm *swarm) {
     for (unsigned i = 0; i < swarm->visit_count; i++) {
         simulated_set_window(swarm->visits[i].peer, SIZE_MAX);
     }
-    for (unsigned i = 0; i < LATE_VISITS; i++) step_subscribe(swarm, VISITS_MAX);
-    for (unsigned i = 0; i < swarm->visit_count; i++) feed_more(swarm, &swarm->visits[i], true);
+    for (unsigned i = 0; i < LATE_VISITS; i++)
+        step_subscribe(swarm, VISITS_MAX);
+    for (unsigned i = 0; i < swarm->visit_count; i++)
+        feed_more(swarm, &swarm->visits[i], true);
     rig_run(&swarm->rig, 300); /* an accept that failed before is tried again after 100 */
     for (unsigned session = 0; session < TRUTH_SESSIONS; session++)
         truth_publish(&swarm->truth, &swarm->rig, session);
@@ -270,7 +281,8 @@ static uint64_t hash_everything(const struct swarm *swarm) {
     for (unsigned i = 0; i < swarm->visit_count; i++) {
         size_t length;
         const char *data = simulated_sent(swarm->visits[i].peer, &length);
-        for (size_t k = 0; k < length; k++) hash = (hash ^ (unsigned char)data[k]) * UINT64_C(0x100000001B3);
+        for (size_t k = 0; k < length; k++)
+            hash = (hash ^ (unsigned char)data[k]) * UINT64_C(0x100000001B3);
         hash ^= length;
     }
     return hash ^ simulated_now_ns(swarm->rig.backend);
@@ -299,7 +311,8 @@ static uint64_t run(uint64_t seed, struct tally *tally) {
     swarm->random = seed * UINT64_C(0xD1342543DE82EF95);
     struct rig_options options = draw_options(swarm);
     rig_open(&swarm->rig, &options);
-    for (unsigned i = 0; i < STEPS; i++) step(swarm);
+    for (unsigned i = 0; i < STEPS; i++)
+        step(swarm);
     settle(swarm);
     check_visits(swarm, tally);
     uint64_t hash = hash_everything(swarm);
@@ -312,7 +325,8 @@ static uint64_t run(uint64_t seed, struct tally *tally) {
 static void test_nothing_is_lost_repeated_or_torn_whatever_happens(void **state) {
     (void)state;
     struct tally tally = {0};
-    for (uint64_t seed = first_seed; seed < first_seed + seed_count; seed++) run(seed, &tally);
+    for (uint64_t seed = first_seed; seed < first_seed + seed_count; seed++)
+        run(seed, &tally);
     print_message("%llu seeds: %u streams got %u events and %u gaps; %u were there at the end\n",
                   (unsigned long long)seed_count, tally.visits, tally.events, tally.gaps, tally.alive);
     assert_true(tally.alive > seed_count && tally.gaps > seed_count); /* the runs are about something */

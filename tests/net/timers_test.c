@@ -68,7 +68,8 @@ static void test_many_timers_agree_with_a_model(void **state) {
     uint32_t random = 12345;
     uint64_t now_ms = 1000;
     set_durations(&timers);
-    for (int i = 0; i < COUNT; i++) model[i] = TIMER_NEVER;
+    for (int i = 0; i < COUNT; i++)
+        model[i] = TIMER_NEVER;
     for (int step = 0; step < 10000; step++) {
         random = random * 1664525u + 1013904223u;
         int i = (int)(random >> 8) % COUNT;
@@ -93,7 +94,8 @@ static void test_many_timers_agree_with_a_model(void **state) {
             assert_true(model[due - all] <= now_ms);
             model[due - all] = TIMER_NEVER;
         }
-        for (int k = 0; k < COUNT; k++) assert_true(model[k] > now_ms);
+        for (int k = 0; k < COUNT; k++)
+            assert_true(model[k] > now_ms);
     }
 }
 

@@ -25,8 +25,10 @@ void bytes_free(struct bytes *bytes) {
 }
 
 static struct decoded *add_decoded(struct decoded_list *list, enum decoded_type type) {
-    list->items = realloc(list->items, (list->count + 1) * sizeof(*list->items));
-    if (!list->items) abort();
+    if ((list->count & (list->count - 1)) == 0) { /* full at each power of two */
+        list->items = realloc(list->items, (list->count == 0 ? 1 : 2 * list->count) * sizeof(*list->items));
+        if (!list->items) abort();
+    }
     struct decoded *item = &list->items[list->count++];
     *item = (struct decoded){.type = type};
     return item;
