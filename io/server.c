@@ -231,6 +231,7 @@ static int build(weir_server *server, weir_io_error *error) {
 int weir_server_create(weir_server **out, weir_engine *engine, const weir_server_config *given, weir_io_error *error) {
     if (out == NULL || engine == NULL) return WEIR_INVALID;
     *out = NULL;
+    io_error_set(error, 0, "%s", weir_strerror(WEIR_NO_MEMORY)); /* until there is more to say */
     weir_server *server = calloc(1, sizeof(*server));
     if (server == NULL) return WEIR_NO_MEMORY;
     weir_server_config *config = &server->shared.config;

@@ -123,8 +123,8 @@ static inline void cell_stock_keep_small(struct cell_stock *stock, cell_referenc
     struct stock_class *kept = &stock->classes[class_index];
     if (UNLIKELY(kept->tail - kept->head == STOCK_ROOM)) cell_stock_spill(stock, class_index);
     struct cell *cell = cell_at(stock->pool, reference);
-    __builtin_prefetch(cell, 1);
-    __builtin_prefetch((char *)cell + CACHE_LINE, 1);
+    prefetch_for_write(cell);
+    prefetch_for_write((char *)cell + CACHE_LINE);
     struct stocked_cell *place = &stock->cells[class_index][kept->tail++ & (STOCK_ROOM - 1)];
     place->cell = cell;
     place->reference = reference;

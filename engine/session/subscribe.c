@@ -64,6 +64,18 @@ static bool become_refusing(weir_session *session, const weir_cursor *cursor) {
     return true;
 }
 
+/* Places the cursor where the subscription says, as things stand now. */
+static void place_cursor(const weir_session *session, const weir_subscription *how, weir_cursor *cursor,
+                         weir_gap *gap) {
+    struct window window = look_at_window(session);
+    memset(gap, 0, sizeof(*gap));
+    if (how->last_id_length > 0)
+        cursor->next = place_after_id(session, &window, how->last_id, how->last_id_length, gap);
+    else
+        cursor->next = how->start == WEIR_START_NOW ? window.next : window.oldest;
+    cursor->live = cursor->next == window.next;
+}
+
 static int join_counts(weir_session *session) {
     weir_engine *engine = session->engine;
     const weir_config *config = &engine->config;
@@ -103,19 +115,19 @@ int weir_subscribe(weir_session *session, const weir_subscription *how, weir_cur
     int status = join_counts(session);
     if (status != WEIR_OK) return status;
 
-    struct window window = look_at_window(session);
-    if (how->last_id_length > 0)
-        cursor->next = place_after_id(session, &window, how->last_id, how->last_id_length, gap);
-    else
-        cursor->next = how->start == WEIR_START_NOW ? window.next : window.oldest;
+    place_cursor(session, how, cursor, gap);
     cursor->end = UINT64_MAX;
     cursor->queue_depth = how->queue_depth != 0 ? how->queue_depth : session->queue_depth;
     cursor->policy = (uint8_t)how->policy;
-    cursor->live = cursor->next == window.next;
-    if (how->policy == WEIR_POLICY_REFUSE && !become_refusing(session, cursor)) {
-        leave_counts(session);
-        memset(cursor, 0, sizeof(*cursor));
-        return WEIR_BUSY;
+    if (how->policy == WEIR_POLICY_REFUSE) {
+        if (!become_refusing(session, cursor)) {
+            leave_counts(session);
+            memset(cursor, 0, sizeof(*cursor));
+            return WEIR_BUSY;
+        }
+        /* Producers may have gone far past that place before they were held to it. From here on they cannot. */
+        place_cursor(session, how, cursor, gap);
+        u64_store_release(&session->consumed, cursor->next); /* partner: is_full (slots.c) */
     }
     cursor->generation = u64_add_relaxed(&session->engine->generations, 1) + 1;
     if (gap->reason == WEIR_GAP_NONE) return WEIR_OK;

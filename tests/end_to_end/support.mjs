@@ -71,8 +71,9 @@ export async function run(cleanUp = async () => {}) {
         } catch (error) {
             failure = error ?? new Error('failed without a word');
         }
-        const left = await endServers();
-        failure ??= left;
+        const wrong = await endServers();
+        if (failure && wrong) failure = new Error(`${failure.stack}\nand ${wrong.message}`);
+        failure ??= wrong;
         if (failure) {
             failures++;
             complain(sentence, failure);

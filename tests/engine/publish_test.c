@@ -226,8 +226,10 @@ static void a_full_ring_goes_on_when_all_bytes_are_out(void **state) {
     assert_true(taken > 30 && taken < 64);
     assert_int_equal(weir_producer_create(fixture.engine, &late), WEIR_OK);
     assert_int_equal(weir_publish(late, session, 0, "x", 1, NULL), WEIR_BYTES_LIMIT);
-    for (int i = 0; i < 100; i++) publish_numbers(&fixture, session, 1);
-    for (int i = 0; i < 64; i++) weir_producer_destroy(others[i]);
+    for (int i = 0; i < 100; i++)
+        publish_numbers(&fixture, session, 1);
+    for (int i = 0; i < 64; i++)
+        weir_producer_destroy(others[i]);
     assert_int_equal(weir_publish(late, session, 0, "x", 1, NULL), WEIR_OK);
     weir_producer_destroy(late);
     weir_session_release(session);

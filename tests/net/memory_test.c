@@ -1,9 +1,7 @@
 /* Memory that fails: at the n-th allocation for every n, once and from there on, through the life of a reactor from its
  * creation to its end (M01, M02, L05). Nothing crashes or leaks, no subscriber loses anything silently, and when there
  * is memory again the next request works.
- *
- * malloc, calloc and realloc of the transport come through the wrappers below (the linker puts them there); the engine's
- * memory comes through its injected allocator. The simulated backend's own memory never fails. */
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,53 +11,8 @@
 
 #include <cmocka.h>
 
+#include "failing_memory.h"
 #include "swarm_oracle.h"
-
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *memory, size_t size);
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *memory, size_t size);
-
-static struct {
-    bool armed;
-    bool lasting;   /* all from `nth` on fail, not just that one */
-    uint64_t nth;   /* 0: none */
-    uint64_t count; /* allocations while armed */
-    uint64_t engine_blocks;
-} failing;
-
-static bool fails(void) {
-    if (!failing.armed) return false;
-    failing.count++;
-    return failing.nth != 0 && (failing.lasting ? failing.count >= failing.nth : failing.count == failing.nth);
-}
-
-void *__wrap_malloc(size_t size) {
-    return fails() ? NULL : __real_malloc(size);
-}
-void *__wrap_calloc(size_t count, size_t size) {
-    return fails() ? NULL : __real_calloc(count, size);
-}
-void *__wrap_realloc(void *memory, size_t size) {
-    return fails() ? NULL : __real_realloc(memory, size);
-}
-
-static void *engine_allocate(void *context, size_t size, size_t alignment) {
-    (void)context;
-    if (fails()) return NULL;
-    void *memory = aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
-    if (memory != NULL) memset(memory, 0, size);
-    failing.engine_blocks += memory != NULL;
-    return memory;
-}
-
-static void engine_release(void *context, void *memory, size_t size, size_t alignment) {
-    (void)context, (void)size, (void)alignment;
-    failing.engine_blocks -= memory != NULL;
-    free(memory);
-}
 
 static void run_armed(struct rig *rig, uint32_t duration_ms) {
     failing.armed = true;
@@ -101,14 +54,22 @@ static void live(struct rig *rig, struct truth *truth, struct visit *visits) {
     }
     struct visit_result result = visit_check(truth, &visits[1]);
     if (result.any) { /* comes back: the ring, 8 long, has passed its place */
-        snprintf(visits[3].last_id, sizeof(visits[3].last_id), "%s.2", result.epoch);
+        snprintf(visits[3].last_id, sizeof(visits[3].last_id), "%.20s.2", result.epoch);
         connect_visit(rig, &visits[3], "GET /sessions/a/events HTTP/1.1\r\nHost: x\r\nLast-Event-ID: %s\r\n\r\n",
                       visits[3].last_id);
     }
     rig_feed(rig_connect(rig), "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n");
-    rig_feed(rig_connect(rig), "POST /sessions/other/events HTTP/1.1\r\nHost: x\r\nContent-Length: 600\r\n\r\n");
+    struct simulated_peer *poster = rig_connect(rig);
+    rig_feed(poster, "POST /sessions/other/events HTTP/1.1\r\nHost: x\r\nContent-Length: 600\r\n\r\n");
+    struct simulated_peer *greedy = rig_connect(rig); /* asks for more than may wait, so that input is held back */
+    simulated_set_window(greedy, 0);
+    for (int i = 0; i < 30; i++)
+        rig_feed(greedy, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
     rig_feed(rig_connect(rig), "PUT /sessions/new HTTP/1.1\r\nHost: x\r\n\r\nPUT /bad\r\n\r\n");
     run_armed(rig, 5);
+    for (int i = 0; i < 60; i++)
+        rig_feed(poster, "ten bytes.");
+    simulated_set_window(greedy, SIZE_MAX);
     simulated_set_window(visits[0].peer, SIZE_MAX); /* it was passed, too */
     run_armed(rig, 5);
     run_armed(rig, 16000); /* heartbeats */
@@ -135,7 +96,7 @@ static void recover(struct rig *rig, struct truth *truth, struct visit *visits) 
 
 static struct rig_options small_options(void) {
     struct rig_options options = {
-        .engine = {.replay_capacity = 8, .allocator = {engine_allocate, engine_release, NULL}},
+        .engine = {.replay_capacity = 8, .allocator = failing_allocator},
         .server = {.max_batch_bytes = 256},
     };
     return options;

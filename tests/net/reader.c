@@ -85,11 +85,14 @@ unsigned answer_count(const struct simulated_peer *peer) {
 
 /* ---- Streams -------------------------------------------------------------------------------------------------- */
 
+#define CHUNK_LINE_MAX 20u /* of a size of 64 bits in hex, and its line end */
+
 /* How many bytes of a chunked body are whole chunks. */
 static size_t whole_chunks(const char *data, size_t length) {
     size_t at = 0;
     for (;;) {
-        const char *end = find_text(data + at, length - at, "\r\n");
+        size_t left = length - at < CHUNK_LINE_MAX ? length - at : CHUNK_LINE_MAX;
+        const char *end = find_text(data + at, left, "\r\n");
         if (end == NULL) return at;
         size_t size = strtoul(data + at, NULL, 16);
         size_t next = (size_t)(end - data) + 2 + size + 2;

@@ -159,6 +159,36 @@ static void test_a_publish_wakes_a_loop_that_polls_epoll(void **state) {
     publishes_wake_the_loop(WEIR_IO_EPOLL);
 }
 
+/* ---- Much to do --------------------------------------------------------------------------------------------------- */
+
+/* One call does a bounded piece of work. What is left makes the descriptor readable again, without anything new. */
+static void a_crowd_is_served_in_several_calls(weir_io_choice io) {
+    enum { CROWD = 60 };
+    static struct host host;
+    int crowd[CROWD];
+    struct address address;
+    if (!open_host(&host, io, WEIR_NONE)) skip();
+    assert_true(address_parse(weir_server_address(host.server, 0), false, &address, NULL));
+    for (int i = 0; i < CROWD; i++) {
+        crowd[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_int_equal(connect(crowd[i], (struct sockaddr *)&address.storage, address.length), 0);
+    }
+    subscribe(&host); /* behind all of them */
+    for (int i = 0; i < CROWD; i++)
+        close(crowd[i]);
+    close_host(&host);
+}
+
+static void test_a_loop_that_polls_io_uring_is_called_for_what_is_left(void **state) {
+    (void)state;
+    a_crowd_is_served_in_several_calls(WEIR_IO_URING);
+}
+
+static void test_a_loop_that_polls_epoll_is_called_for_what_is_left(void **state) {
+    (void)state;
+    a_crowd_is_served_in_several_calls(WEIR_IO_EPOLL);
+}
+
 /* ---- Draining from another thread -------------------------------------------------------------------------------- */
 
 static void *drain(void *argument) {
@@ -268,6 +298,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_publish_wakes_a_loop_that_polls_io_uring),
         cmocka_unit_test(test_a_publish_wakes_a_loop_that_polls_epoll),
+        cmocka_unit_test(test_a_loop_that_polls_io_uring_is_called_for_what_is_left),
+        cmocka_unit_test(test_a_loop_that_polls_epoll_is_called_for_what_is_left),
         cmocka_unit_test(test_a_drain_ends_a_loop_that_polls_io_uring),
         cmocka_unit_test(test_a_drain_ends_a_loop_that_polls_epoll),
         cmocka_unit_test(test_the_timeout_tells_when_the_reactor_must_be_called),

@@ -50,7 +50,7 @@ struct visit_result {
     unsigned events, gaps;
     bool positioned; /* `next` is what it waits for, in `epoch` */
     uint64_t next;
-    char epoch[16];
+    char epoch[VISIT_ID_MAX];
 };
 
 /* Checks everything that the visit's peer was sent; fails the test when something is wrong. */
