@@ -43,7 +43,7 @@ extern "C" {
 #define WEIR_VERSION_MAJOR 0
 #define WEIR_VERSION_MINOR 1
 #define WEIR_VERSION_PATCH 0
-#define WEIR_VERSION "0.1.0"
+#define WEIR_VERSION       "0.1.0"
 
 /* The version of the library that is linked, which may differ from WEIR_VERSION. Any thread; never fails. */
 WEIR_API const char *weir_version(void);
@@ -52,26 +52,26 @@ WEIR_API const char *weir_version(void);
 
 /* The one list of results: name, code, text. Codes from -1 to -19 are normal outcomes of a healthy program, codes
  * from -20 on are refusals: bad input, or a named limit that was reached. */
-#define WEIR_STATUS_LIST(X)                                                            \
-    X(OK, 0, "ok")                                                                     \
-    X(EMPTY, -1, "nothing to read yet")                                                \
-    X(GAP, -2, "events were lost; the gap names them")                                 \
-    X(END, -3, "the session has ended")                                                \
-    X(LAGGED, -4, "the subscriber fell further behind than its queue depth")           \
-    X(FULL, -5, "the live queue is full")                                              \
-    X(CLOSED, -6, "the session has been terminated")                                   \
-    X(NOT_FOUND, -7, "no such session")                                                \
-    X(TOO_SMALL, -8, "the buffer is smaller than the event")                           \
-    X(BUSY, -9, "another subscriber holds the session's live queue")                   \
-    X(INVALID, -20, "an argument is out of range")                                     \
-    X(TOO_LARGE, -21, "the event is larger than max_event_bytes or the session's budget") \
-    X(NO_MEMORY, -22, "the allocator returned no memory")                              \
-    X(BYTES_LIMIT, -23, "max_bytes is reached")                                        \
-    X(SESSIONS_LIMIT, -24, "max_sessions is reached")                                  \
-    X(SUBSCRIBERS_LIMIT, -25, "max_subscribers or max_session_subscribers is reached") \
-    X(KINDS_LIMIT, -26, "max_kinds is reached")                                        \
-    X(OUTLETS_LIMIT, -27, "max_outlets of the poller is reached")                      \
-    X(POLLERS_LIMIT, -28, "max_pollers is reached")                                    \
+#define WEIR_STATUS_LIST(X)                                                                                          \
+    X(OK, 0, "ok")                                                                                                   \
+    X(EMPTY, -1, "nothing to read yet")                                                                              \
+    X(GAP, -2, "events were lost; the gap names them")                                                               \
+    X(END, -3, "the session has ended")                                                                              \
+    X(LAGGED, -4, "the subscriber fell further behind than its queue depth")                                         \
+    X(FULL, -5, "the live queue is full")                                                                            \
+    X(CLOSED, -6, "the session has been terminated")                                                                 \
+    X(NOT_FOUND, -7, "no such session")                                                                              \
+    X(TOO_SMALL, -8, "the buffer is smaller than the event")                                                         \
+    X(BUSY, -9, "another subscriber holds the session's live queue")                                                 \
+    X(INVALID, -20, "an argument is out of range")                                                                   \
+    X(TOO_LARGE, -21, "the event is larger than max_event_bytes or the session's budget")                            \
+    X(NO_MEMORY, -22, "the allocator returned no memory")                                                            \
+    X(BYTES_LIMIT, -23, "max_bytes is reached")                                                                      \
+    X(SESSIONS_LIMIT, -24, "max_sessions is reached")                                                                \
+    X(SUBSCRIBERS_LIMIT, -25, "max_subscribers or max_session_subscribers is reached")                               \
+    X(KINDS_LIMIT, -26, "max_kinds is reached")                                                                      \
+    X(OUTLETS_LIMIT, -27, "max_outlets of the poller is reached")                                                    \
+    X(POLLERS_LIMIT, -28, "max_pollers is reached")                                                                  \
     X(NO_ENTROPY, -29, "the entropy source failed")
 
 typedef enum weir_status {
@@ -96,11 +96,11 @@ typedef struct weir_outlet weir_outlet;
 /* In a field where 0 would be meaningful, WEIR_NONE asks for zero (no replay, no expiry); 0 asks for the default. */
 #define WEIR_NONE UINT32_MAX
 
-#define WEIR_NAME_MAX 64u         /* bytes in a session name or in a kind name */
-#define WEIR_ID_MAX 64u           /* bytes in a wire id; weir's own take at most 32 */
+#define WEIR_NAME_MAX        64u        /* bytes in a session name or in a kind name */
+#define WEIR_ID_MAX          64u        /* bytes in a wire id; weir's own take at most 32 */
 #define WEIR_EVENT_BYTES_MAX (1u << 20) /* the largest max_event_bytes */
-#define WEIR_CAPACITY_MAX (1u << 24)    /* the largest replay_capacity and queue_depth */
-#define WEIR_POLLERS_MAX 64u      /* the largest max_pollers */
+#define WEIR_CAPACITY_MAX    (1u << 24) /* the largest replay_capacity and queue_depth */
+#define WEIR_POLLERS_MAX     64u        /* the largest max_pollers */
 
 /* Time, injected. Both may be called from any thread at once and must not fail.
  * now_ns is monotonic; wall_ms is Unix time. */
@@ -136,8 +136,9 @@ typedef struct weir_log {
 typedef enum weir_policy {
     WEIR_POLICY_SKIP = 0, /* a gap, and on from the oldest event inside queue_depth */
     WEIR_POLICY_DETACH,   /* what is queued is delivered, then WEIR_LAGGED; the session keeps its events */
-    WEIR_POLICY_REFUSE,   /* the producer gets WEIR_FULL and uses no sequence; one such subscriber per session */
-    WEIR_POLICY_EVICT     /* like DETACH, and the session is terminated */
+    WEIR_POLICY_REFUSE, /* the producer gets WEIR_FULL and uses no sequence; one such subscriber per session. A publish
+                             under way while it attaches may still go one over; keep queue_depth below the ring */
+    WEIR_POLICY_EVICT   /* like DETACH, and the session is terminated */
 } weir_policy;
 
 /* Every field but `size`: 0 means the default that its comment names. Use WEIR_CONFIG_INIT and set what differs.
@@ -173,7 +174,8 @@ static inline weir_config weir_config_init(void) {
 }
 #define WEIR_CONFIG_INIT weir_config_init()
 #else
-#define WEIR_CONFIG_INIT { .size = sizeof(weir_config) }
+#define WEIR_CONFIG_INIT                                                                                             \
+    { .size = sizeof(weir_config) }
 #endif
 
 /* ---- Engine ------------------------------------------------------------------------------------------------- */
@@ -199,20 +201,20 @@ WEIR_API uint64_t weir_engine_tick(weir_engine *engine);
 WEIR_API uint32_t weir_engine_sweep(weir_engine *engine, uint32_t budget);
 
 typedef struct weir_stats {
-    uint64_t sessions;          /* now */
-    uint64_t subscribers;       /* now */
-    uint64_t sessions_created;  /* since create, like all below */
+    uint64_t sessions;         /* now */
+    uint64_t subscribers;      /* now */
+    uint64_t sessions_created; /* since create, like all below */
     uint64_t sessions_ended;
-    uint64_t sessions_expired;  /* of those, by the sweep */
-    uint64_t published;         /* events; exact once the producers are at rest */
+    uint64_t sessions_expired; /* of those, by the sweep */
+    uint64_t published;        /* events; exact once the producers are at rest */
     uint64_t published_bytes;
-    uint64_t publish_full;      /* WEIR_FULL */
-    uint64_t publish_refused;   /* too large, no memory, bytes limit, closed */
-    uint64_t wakeups;           /* calls of a poller's wake function */
-    uint64_t gaps;              /* gaps reported to readers */
-    uint64_t lost;              /* events named in those gaps */
-    uint64_t cell_bytes;        /* cell memory taken from the allocator */
-    uint64_t kinds;             /* kinds known */
+    uint64_t publish_full;    /* WEIR_FULL */
+    uint64_t publish_refused; /* too large, no memory, bytes limit, closed */
+    uint64_t wakeups;         /* calls of a poller's wake function */
+    uint64_t gaps;            /* gaps reported to readers */
+    uint64_t lost;            /* events named in those gaps */
+    uint64_t cell_bytes;      /* cell memory taken from the allocator */
+    uint64_t kinds;           /* kinds known */
 } weir_stats;
 
 /* Fills *stats from relaxed counters, walking no session list. Any thread; wait-free for publishers. */
@@ -260,12 +262,12 @@ typedef enum weir_end_reason {
 WEIR_API void weir_session_terminate(weir_session *session);
 
 typedef struct weir_session_info {
-    const char *name;         /* valid while the caller holds its reference; not terminated by NUL */
+    const char *name; /* valid while the caller holds its reference; not terminated by NUL */
     size_t name_length;
-    uint64_t epoch;           /* identity of this life of the session */
-    uint64_t oldest;          /* oldest sequence still kept; newest + 1 when none is */
-    uint64_t newest;          /* newest sequence; first_sequence - 1 before the first publish */
-    uint64_t published;       /* events published in this life */
+    uint64_t epoch;     /* identity of this life of the session */
+    uint64_t oldest;    /* oldest sequence still kept; newest + 1 when none is */
+    uint64_t newest;    /* newest sequence; first_sequence - 1 before the first publish */
+    uint64_t published; /* events published in this life */
     uint32_t replay_capacity;
     uint32_t queue_depth;
     uint32_t subscribers;
@@ -321,8 +323,8 @@ WEIR_API const char *weir_gap_reason_name(weir_gap_reason reason);
 typedef struct weir_gap {
     uint64_t first;
     uint64_t last;
-    uint64_t lost;      /* last - first + 1, or 0 */
-    int lost_known;     /* 1 when `lost` is all that was lost */
+    uint64_t lost;  /* last - first + 1, or 0 */
+    int lost_known; /* 1 when `lost` is all that was lost */
     weir_gap_reason reason;
 } weir_gap;
 
@@ -346,7 +348,7 @@ typedef struct weir_subscription {
     size_t last_id_length; /* bounded by the caller; over WEIR_ID_MAX is malformed */
     weir_start start;
     weir_policy policy;
-    uint32_t queue_depth;  /* 1 .. the session's ring; 0 the engine's */
+    uint32_t queue_depth; /* 1 .. the session's ring; 0 the engine's */
 } weir_subscription;
 
 /* Attaches a cursor to the session and places it: after last_id when that is inside the window, else where design 4
@@ -354,8 +356,7 @@ typedef struct weir_subscription {
  * A session that has ended can be attached to as well: what it kept is read, and then WEIR_END.
  * `how` may be NULL. Any thread that holds the session, which must stay held until weir_unsubscribe; lock-free.
  * WEIR_SUBSCRIBERS_LIMIT, WEIR_BUSY (a second REFUSE subscriber), WEIR_INVALID. */
-WEIR_API int weir_subscribe(weir_session *session, const weir_subscription *how, weir_cursor *cursor,
-                            weir_gap *gap);
+WEIR_API int weir_subscribe(weir_session *session, const weir_subscription *how, weir_cursor *cursor, weir_gap *gap);
 
 /* Detaches. A cursor that is not attached, or is attached no more, is left alone: late clean-up is harmless. */
 WEIR_API void weir_unsubscribe(weir_session *session, weir_cursor *cursor);
@@ -376,8 +377,8 @@ typedef struct weir_event {
  *   WEIR_END        the session has ended and everything before its end was delivered
  * The bytes are checked after the copy: what is returned was never torn. One thread per cursor; lock-free, and
  * bounded: it gives up with a gap, never retries for ever (rule RPL-24). */
-WEIR_API int weir_read(weir_session *session, weir_cursor *cursor, void *buffer, size_t capacity,
-                       weir_event *event, weir_gap *gap);
+WEIR_API int weir_read(weir_session *session, weir_cursor *cursor, void *buffer, size_t capacity, weir_event *event,
+                       weir_gap *gap);
 
 /* Moves the cursor forward to `next`: its subscriber got the events before that by other means, such as bytes that
  * were rendered once for many. Never moves it back. The cursor's thread; wait-free. */

@@ -14,11 +14,11 @@
 #include "net/socket.h"
 #include "weir_io.h"
 
-#define THREADS_MAX 64u
-#define DESCRIPTORS_RESERVED 64u   /* for logs and the host program */
-#define DESCRIPTORS_PER_REACTOR 8u /* ring, events, listeners, one that is being refused */
-#define TOKEN_MIN 16u
-#define TOKEN_MAX 256u
+#define THREADS_MAX             64u
+#define DESCRIPTORS_RESERVED    64u /* for logs and the host program */
+#define DESCRIPTORS_PER_REACTOR 8u  /* ring, events, listeners, one that is being refused */
+#define TOKEN_MIN               16u
+#define TOKEN_MAX               256u
 
 struct weir_reactor {
     struct reactor *reactor;
@@ -76,7 +76,8 @@ static bool check_token(const char *token, weir_io_error *error) {
     if (token == NULL) return true;
     size_t length = strlen(token);
     bool valid = length >= TOKEN_MIN && length <= TOKEN_MAX;
-    for (size_t i = 0; valid && i < length; i++) valid = token[i] > ' ' && token[i] <= '~';
+    for (size_t i = 0; valid && i < length; i++)
+        valid = token[i] > ' ' && token[i] <= '~';
     if (!valid) io_error_set(error, 0, "the token must have %u to %u visible ASCII bytes", TOKEN_MIN, TOKEN_MAX);
     return valid;
 }
@@ -141,7 +142,7 @@ static void close_listeners(int (*descriptors)[LISTENERS_MAX], uint32_t count) {
 
 /* A process that was killed may hold its port for a moment longer, until the kernel has taken its ring down: whoever
  * restarts it should not have to wait for that. */
-#define PORT_TRIES 20
+#define PORT_TRIES   20
 #define PORT_WAIT_NS 50000000l
 
 static int listen_patiently(const struct address *address, weir_io_error *why) {
@@ -192,7 +193,8 @@ static int make_reactors(weir_server *server, int (*descriptors)[LISTENERS_MAX],
             io_error_set(error, 0, "cannot make reactor %u: %s", i, weir_strerror(status));
             return status;
         }
-        for (uint32_t role = 0; role < LISTENERS_MAX; role++) descriptors[i][role] = -1; /* the reactor's now */
+        for (uint32_t role = 0; role < LISTENERS_MAX; role++)
+            descriptors[i][role] = -1; /* the reactor's now */
         server->reactor_list[i] = server->reactors[i].reactor;
         server->shared.reactor_count = i + 1;
     }
@@ -214,7 +216,8 @@ static bool find_backend(weir_server *server, weir_io_error *error) {
 static int build(weir_server *server, weir_io_error *error) {
     int descriptors[THREADS_MAX][LISTENERS_MAX];
     const weir_server_config *config = &server->shared.config;
-    for (uint32_t i = 0; i < THREADS_MAX; i++) descriptors[i][0] = descriptors[i][1] = -1;
+    for (uint32_t i = 0; i < THREADS_MAX; i++)
+        descriptors[i][0] = descriptors[i][1] = -1;
     server->shared.admin_separate = config->admin_listen != NULL;
     bool opened = find_backend(server, error) && port_is_free(config->listen, error) &&
                   open_listeners(server, LISTENER_PUBLIC, config->listen, descriptors, error) &&
@@ -228,7 +231,8 @@ static int build(weir_server *server, weir_io_error *error) {
 
 /* ---- The public functions ---------------------------------------------------------------------------------------- */
 
-int weir_server_create(weir_server **out, weir_engine *engine, const weir_server_config *given, weir_io_error *error) {
+int weir_server_create(weir_server **out, weir_engine *engine, const weir_server_config *given,
+                       weir_io_error *error) {
     if (out == NULL || engine == NULL) return WEIR_INVALID;
     *out = NULL;
     io_error_set(error, 0, "%s", weir_strerror(WEIR_NO_MEMORY)); /* until there is more to say */
@@ -263,7 +267,9 @@ const char *weir_server_address(const weir_server *server, int which) {
     return server->addresses[which];
 }
 
-const char *weir_server_backend(const weir_server *server) { return server->probe.reason; }
+const char *weir_server_backend(const weir_server *server) {
+    return server->probe.reason;
+}
 
 static void *run_reactor(void *argument) {
     weir_reactor *reactor = argument;
@@ -286,9 +292,13 @@ int weir_server_start(weir_server *server, weir_io_error *error) {
     return WEIR_OK;
 }
 
-void weir_server_drain(weir_server *server) { reactors_control(&server->shared, CONTROL_DRAIN); }
+void weir_server_drain(weir_server *server) {
+    reactors_control(&server->shared, CONTROL_DRAIN);
+}
 
-void weir_server_stop(weir_server *server) { reactors_control(&server->shared, CONTROL_STOP); }
+void weir_server_stop(weir_server *server) {
+    reactors_control(&server->shared, CONTROL_STOP);
+}
 
 int weir_server_join(weir_server *server) {
     for (uint32_t i = 0; i < server->reactor_count; i++) {
@@ -307,7 +317,8 @@ void weir_server_destroy(weir_server *server) {
     if (server == NULL) return;
     weir_server_stop(server);
     weir_server_join(server);
-    for (uint32_t i = 0; i < server->shared.reactor_count; i++) reactor_destroy(server->reactors[i].reactor);
+    for (uint32_t i = 0; i < server->shared.reactor_count; i++)
+        reactor_destroy(server->reactors[i].reactor);
     remove_socket_file(server->addresses[LISTENER_ADMIN]);
     free(server->token);
     free(server);
@@ -326,4 +337,6 @@ int weir_reactor_run_once(weir_reactor *reactor, uint32_t timeout_ms) {
     return reactor_visit(reactor->reactor, (uint64_t)timeout_ms * 1000000u);
 }
 
-uint32_t weir_reactor_timeout(const weir_reactor *reactor) { return reactor_timeout_ms(reactor->reactor); }
+uint32_t weir_reactor_timeout(const weir_reactor *reactor) {
+    return reactor_timeout_ms(reactor->reactor);
+}

@@ -27,12 +27,12 @@ typedef enum weir_io_choice { WEIR_IO_AUTO = 0, WEIR_IO_URING = 1, WEIR_IO_EPOLL
 /* Every field but `size`: 0 or NULL means the default that its comment names. The structure and its strings are
  * copied. Times are milliseconds; WEIR_NONE switches a time off where the comment says so. */
 typedef struct weir_server_config {
-    size_t size;               /* sizeof(weir_server_config) */
-    const char *listen;        /* "ADDR:PORT", "[V6]:PORT", ":PORT" is not taken; default "127.0.0.1:8080"; port 0: any */
-    const char *admin_listen;  /* publish, create, delete and metrics only here: "ADDR:PORT" or "unix:PATH";
+    size_t size;        /* sizeof(weir_server_config) */
+    const char *listen; /* "ADDR:PORT", "[V6]:PORT", ":PORT" is not taken; default "127.0.0.1:8080"; port 0: any */
+    const char *admin_listen; /* publish, create, delete and metrics only here: "ADDR:PORT" or "unix:PATH";
                                   default: on `listen` too */
-    const char *token;         /* bearer token that those routes demand, 16 to 256 visible bytes; default: none */
-    uint32_t threads;          /* reactors, 1 to 64; default: one per core */
+    const char *token;        /* bearer token that those routes demand, 16 to 256 visible bytes; default: none */
+    uint32_t threads;         /* reactors, 1 to 64; default: one per core */
     weir_io_choice io;
     uint32_t strict_sessions;  /* 1: only PUT creates sessions; default 0: first use does */
     weir_policy slow_policy;   /* of stream subscribers: WEIR_POLICY_SKIP (default) or WEIR_POLICY_DETACH */
@@ -50,7 +50,8 @@ typedef struct weir_server_config {
     uint32_t max_batch_bytes;  /* rendered events that one send may carry; default 262,144 */
 } weir_server_config;
 
-#define WEIR_SERVER_CONFIG_INIT { .size = sizeof(weir_server_config) }
+#define WEIR_SERVER_CONFIG_INIT                                                                                      \
+    { .size = sizeof(weir_server_config) }
 
 /* Why something could not be done, for a person: one line, ending without a period. */
 typedef struct weir_io_error {

@@ -15,9 +15,15 @@
 
 #include <stdatomic.h>
 
-typedef struct { _Atomic(uint64_t) value; } atomic_u64;
-typedef struct { _Atomic(uint32_t) value; } atomic_u32;
-typedef struct { _Atomic(void *) value; } atomic_pointer;
+typedef struct {
+    _Atomic(uint64_t) value;
+} atomic_u64;
+typedef struct {
+    _Atomic(uint32_t) value;
+} atomic_u32;
+typedef struct {
+    _Atomic(void *) value;
+} atomic_pointer;
 
 #define WEIR_ATOMIC_LOAD(type, name, plain)                                                                          \
     static inline plain name##_load_relaxed(const type *a) {                                                         \
@@ -71,8 +77,12 @@ static inline uint32_t u32_add_relaxed(atomic_u32 *a, uint32_t value) {
 static inline uint32_t u32_subtract_acq_rel(atomic_u32 *a, uint32_t value) {
     return atomic_fetch_sub_explicit(&a->value, value, memory_order_acq_rel);
 }
-static inline void fence_acquire(void) { atomic_thread_fence(memory_order_acquire); }
-static inline void fence_release(void) { atomic_thread_fence(memory_order_release); }
+static inline void fence_acquire(void) {
+    atomic_thread_fence(memory_order_acquire);
+}
+static inline void fence_release(void) {
+    atomic_thread_fence(memory_order_release);
+}
 
 #endif
 #endif

@@ -6,7 +6,9 @@ struct sip {
     uint64_t a, b, c, d;
 };
 
-static uint64_t rotate(uint64_t value, unsigned bits) { return value << bits | value >> (64 - bits); }
+static uint64_t rotate(uint64_t value, unsigned bits) {
+    return value << bits | value >> (64 - bits);
+}
 
 static void mix(struct sip *s) {
     s->a += s->b;

@@ -7,10 +7,10 @@
 #include <stdint.h>
 
 /* Two lines are fetched together on current x86, but one is what a store takes from another core. */
-#define CACHE_LINE 64
+#define CACHE_LINE    64
 #define CACHE_ALIGNED __attribute__((aligned(CACHE_LINE)))
 
-#define LIKELY(condition) __builtin_expect(!!(condition), 1)
+#define LIKELY(condition)   __builtin_expect(!!(condition), 1)
 #define UNLIKELY(condition) __builtin_expect(!!(condition), 0)
 
 /* Asks for a line to own, not only to see. The builtin alone asks to see it where the compiler is not told of a newer

@@ -25,4 +25,6 @@ const char *weir_status_name(int status) {
     }
 }
 
-const char *weir_version(void) { return WEIR_VERSION; }
+const char *weir_version(void) {
+    return WEIR_VERSION;
+}

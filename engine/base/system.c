@@ -94,6 +94,8 @@ weir_allocator system_memory_open(void) {
     return allocator;
 }
 
-void system_memory_close(const weir_allocator *allocator) { (void)allocator; }
+void system_memory_close(const weir_allocator *allocator) {
+    (void)allocator;
+}
 
 #endif

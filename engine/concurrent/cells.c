@@ -11,22 +11,27 @@ int cell_pool_create(struct cell_pool *pool, const weir_allocator *allocator, ui
         int status = slab_create(&pool->classes[i], allocator, &pool->budget, cell_size(i), (uint32_t)maximum,
                                  CELL_CHUNK_SHIFT);
         if (status == WEIR_OK) continue;
-        while (i-- > 0) slab_destroy(&pool->classes[i]);
+        while (i-- > 0)
+            slab_destroy(&pool->classes[i]);
         return status;
     }
     return WEIR_OK;
 }
 
 void cell_pool_destroy(struct cell_pool *pool) {
-    for (uint32_t i = 0; i < CELL_CLASSES; i++) slab_destroy(&pool->classes[i]);
+    for (uint32_t i = 0; i < CELL_CLASSES; i++)
+        slab_destroy(&pool->classes[i]);
 }
 
 void cell_stock_open(struct cell_stock *stock, struct cell_pool *pool) {
     stock->pool = pool;
-    for (uint32_t i = 0; i < CELL_CLASSES; i++) stock->classes[i].head = stock->classes[i].tail = 0;
+    for (uint32_t i = 0; i < CELL_CLASSES; i++)
+        stock->classes[i].head = stock->classes[i].tail = 0;
 }
 
-static uint32_t held(const struct stock_class *kept) { return kept->tail - kept->head; }
+static uint32_t held(const struct stock_class *kept) {
+    return kept->tail - kept->head;
+}
 
 /* A small class is stocked STOCK_DEPTH deep; of large cells only one is taken when there is none, for sixteen cells of
  * 1 MiB in every producer's stock would eat the budget. */
@@ -68,5 +73,6 @@ void cell_stock_keep(struct cell_stock *stock, cell_reference reference) {
 }
 
 void cell_stock_close(struct cell_stock *stock) {
-    for (uint32_t i = 0; i < CELL_CLASSES; i++) give_oldest(stock, i, held(&stock->classes[i]));
+    for (uint32_t i = 0; i < CELL_CLASSES; i++)
+        give_oldest(stock, i, held(&stock->classes[i]));
 }

@@ -11,17 +11,17 @@
 
 #include "slab.h"
 
-#define CELL_CLASSES 15         /* 128 B << 0 .. 14: the largest holds 1 MiB and its header */
+#define CELL_CLASSES        15 /* 128 B << 0 .. 14: the largest holds 1 MiB and its header */
 #define CELL_SMALLEST_SHIFT 7
-#define CELL_SMALLEST (1u << CELL_SMALLEST_SHIFT)
-#define CELL_HEADER 16u
-#define CELL_CLASS_SHIFT 28     /* a reference is class | index */
-#define CELL_INDEX_MAX ((1u << CELL_CLASS_SHIFT) - 1)
-#define CELL_SMALL_CLASSES 4    /* 128 B to 1 KiB: bounded by their count, not by bytes. A power of two: see publish */
-#define CELL_CHUNK_SHIFT 16     /* a slab's chunk of cells: 64 KiB, or one larger cell */
+#define CELL_SMALLEST       (1u << CELL_SMALLEST_SHIFT)
+#define CELL_HEADER         16u
+#define CELL_CLASS_SHIFT    28 /* a reference is class | index */
+#define CELL_INDEX_MAX      ((1u << CELL_CLASS_SHIFT) - 1)
+#define CELL_SMALL_CLASSES  4  /* 128 B to 1 KiB: bounded by their count, not by bytes. A power of two: see publish */
+#define CELL_CHUNK_SHIFT    16 /* a slab's chunk of cells: 64 KiB, or one larger cell */
 
 /* References that name no cell: class 15. */
-#define CELL_EMPTY 0xF0000000u   /* nothing published in this slot yet */
+#define CELL_EMPTY   0xF0000000u /* nothing published in this slot yet */
 #define CELL_EVICTED 0xF0000001u /* published, and evicted before its slot came round again */
 
 typedef uint32_t cell_reference;
@@ -32,16 +32,15 @@ struct cell {
     uint64_t payload[];  /* through copy.h only */
 };
 
-
 struct cell_pool {
     struct slab classes[CELL_CLASSES];
     struct slab_budget budget;
 };
 
-#define STOCK_DEPTH 8u   /* publishes between eviction and re-use: measured, see bench/README.md */
+#define STOCK_DEPTH  8u /* publishes between eviction and re-use: measured, see bench/README.md */
 #define STOCK_REFILL 8u
-#define STOCK_ROOM 16u   /* power of two; more goes back to the pool */
-#define STOCK_LARGE 4u   /* the same for classes above the small ones, whose memory counts */
+#define STOCK_ROOM   16u /* power of two; more goes back to the pool */
+#define STOCK_LARGE  4u  /* the same for classes above the small ones, whose memory counts */
 
 /* A cell with its address, worked out while nobody waits for it: between two publishes, not before a claim. */
 struct stocked_cell {
@@ -69,10 +68,18 @@ int cell_stock_refill(struct cell_stock *stock, uint32_t class_index);
 /* Gives the older half of a class back to the pool. */
 void cell_stock_spill(struct cell_stock *stock, uint32_t class_index);
 
-static inline uint32_t cell_class(cell_reference reference) { return reference >> CELL_CLASS_SHIFT; }
-static inline bool cell_is_cell(cell_reference reference) { return cell_class(reference) < CELL_CLASSES; }
-static inline uint32_t cell_size(uint32_t class_index) { return CELL_SMALLEST << class_index; }
-static inline uint32_t cell_room(uint32_t class_index) { return cell_size(class_index) - CELL_HEADER; }
+static inline uint32_t cell_class(cell_reference reference) {
+    return reference >> CELL_CLASS_SHIFT;
+}
+static inline bool cell_is_cell(cell_reference reference) {
+    return cell_class(reference) < CELL_CLASSES;
+}
+static inline uint32_t cell_size(uint32_t class_index) {
+    return CELL_SMALLEST << class_index;
+}
+static inline uint32_t cell_room(uint32_t class_index) {
+    return cell_size(class_index) - CELL_HEADER;
+}
 
 /* The class for a payload: the position of the highest bit that header and payload reach beyond 127. */
 static inline uint32_t cell_class_for(size_t length) {
@@ -96,13 +103,20 @@ static inline struct cell *cell_at(const struct cell_pool *pool, cell_reference 
 static inline uint64_t facts_pack(size_t length, uint32_t kind, uint32_t time_ms) {
     return (uint64_t)length << 43 | (uint64_t)kind << 32 | time_ms;
 }
-static inline uint32_t facts_length(uint64_t facts) { return (uint32_t)(facts >> 43); }
-static inline uint32_t facts_kind(uint64_t facts) { return (uint32_t)(facts >> 32) & 0x7FF; }
-static inline uint32_t facts_time_ms(uint64_t facts) { return (uint32_t)facts; }
+static inline uint32_t facts_length(uint64_t facts) {
+    return (uint32_t)(facts >> 43);
+}
+static inline uint32_t facts_kind(uint64_t facts) {
+    return (uint32_t)(facts >> 32) & 0x7FF;
+}
+static inline uint32_t facts_time_ms(uint64_t facts) {
+    return (uint32_t)facts;
+}
 
 /* The next cell of a class from the stock, or NULL with a status. It stays in the stock until cell_stock_spend: a
  * claim that fails needs no undoing. */
-static inline const struct stocked_cell *cell_stock_next(struct cell_stock *stock, uint32_t class_index, int *status) {
+static inline const struct stocked_cell *cell_stock_next(struct cell_stock *stock, uint32_t class_index,
+                                                         int *status) {
     struct stock_class *kept = &stock->classes[class_index];
     if (UNLIKELY(kept->tail - kept->head <= STOCK_DEPTH)) {
         *status = cell_stock_refill(stock, class_index);

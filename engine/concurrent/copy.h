@@ -60,7 +60,8 @@ static inline void copy_volatile(volatile char *to, const volatile char *from, s
         *(volatile copy_half *)to = *(const volatile copy_half *)from;
         *(volatile copy_half *)(to + length - 4) = *(const volatile copy_half *)(from + length - 4);
     } else {
-        for (; at < length; at++) to[at] = from[at];
+        for (; at < length; at++)
+            to[at] = from[at];
     }
 }
 

@@ -4,7 +4,9 @@
 
 #define LINK_REMOVED (1ull << 32)
 
-static uint32_t link_index(uint64_t link) { return (uint32_t)link; }
+static uint32_t link_index(uint64_t link) {
+    return (uint32_t)link;
+}
 
 static uint64_t link_after(uint64_t old, uint32_t index) {
     return ((old >> 33) + 1) << 33 | index;
@@ -17,12 +19,14 @@ static struct index_node *node_at(const struct index_map *map, uint32_t index) {
 int index_map_create(struct index_map *map, const weir_allocator *allocator, const struct slab *slab,
                      uint32_t objects) {
     uint32_t buckets = 64;
-    while (buckets < objects) buckets *= 2;
+    while (buckets < objects)
+        buckets *= 2;
     map->slab = slab;
     map->mask = buckets - 1;
     map->heads = (atomic_u64 *)memory_take(allocator, sizeof(atomic_u64) * buckets, CACHE_LINE);
     if (map->heads == NULL) return WEIR_NO_MEMORY;
-    for (uint32_t i = 0; i < buckets; i++) u64_store_relaxed(&map->heads[i], SLAB_NONE);
+    for (uint32_t i = 0; i < buckets; i++)
+        u64_store_relaxed(&map->heads[i], SLAB_NONE);
     return WEIR_OK;
 }
 
@@ -39,7 +43,7 @@ static bool walk_once(struct index_map *map, atomic_u64 *head, uint64_t hash, in
     *head_word = word;
     while (link_index(word) != SLAB_NONE) {
         struct index_node *node = node_at(map, link_index(word));
-        uint64_t next = u64_load_acquire(&node->link); /* M2 */
+        uint64_t next = u64_load_acquire(&node->link);    /* M2 */
         if (u64_load_acquire(from) != word) return false; /* `node` may be in another list by now */
         if (next & LINK_REMOVED) {
             uint64_t around = link_after(word, link_index(next));

@@ -46,7 +46,7 @@ void notify_set(struct notify *notify, uint32_t place, uint64_t *woken);
 /* Whether notify_set would find nothing to do: the three loads of a busy consumer, in their order. */
 static inline bool notify_is_told(const struct notify *notify, uint32_t place) {
     uint32_t leaf = place / 64;
-    return (u64_load_seq_cst(&notify->leaves[leaf]) >> (place & 63) & 1) != 0 &&    /* W2 */
+    return (u64_load_seq_cst(&notify->leaves[leaf]) >> (place & 63) & 1) != 0 &&      /* W2 */
            (u64_load_seq_cst(&notify->summary[leaf / 64]) >> (leaf & 63) & 1) != 0 && /* W3 */
            (u64_load_seq_cst(&notify->epoch) & 1) == 0;                               /* W4 */
 }

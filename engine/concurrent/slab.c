@@ -26,7 +26,8 @@ int slab_create(struct slab *slab, const weir_allocator *allocator, struct slab_
     slab->object_size = object_size;
     slab->maximum = maximum;
     slab->chunk_shift = 0;
-    while (((size_t)object_size << (slab->chunk_shift + 1)) <= (size_t)1 << chunk_bytes_shift) slab->chunk_shift++;
+    while (((size_t)object_size << (slab->chunk_shift + 1)) <= (size_t)1 << chunk_bytes_shift)
+        slab->chunk_shift++;
     slab->chunk_count = (uint32_t)(((uint64_t)maximum + (1u << slab->chunk_shift) - 1) >> slab->chunk_shift);
     u64_store_relaxed(&slab->free_head, SLAB_NONE);
     u32_store_relaxed(&slab->fresh, 0);
@@ -94,7 +95,8 @@ static int take_fresh(struct slab *slab, uint32_t *indices, uint32_t count, uint
         }
         if (status != WEIR_OK) return status;
         if (!u32_cas_acq_rel(&slab->fresh, &first, first + some)) continue;
-        for (uint32_t i = 0; i < some; i++) indices[i] = first + i;
+        for (uint32_t i = 0; i < some; i++)
+            indices[i] = first + i;
         *taken = some;
         return WEIR_OK;
     }
@@ -128,9 +130,10 @@ int slab_take(struct slab *slab, uint32_t *indices, uint32_t count, uint32_t *ta
 
 void slab_give(struct slab *slab, const uint32_t *indices, uint32_t count) {
     if (count == 0) return;
-    for (uint32_t i = 0; i + 1 < count; i++) u32_store_release(link_of(slab, indices[i]), indices[i + 1]); /* S1 */
-    uint64_t head = u64_load_relaxed(&slab->free_head); /* relaxed: only compared */
+    for (uint32_t i = 0; i + 1 < count; i++)
+        u32_store_release(link_of(slab, indices[i]), indices[i + 1]); /* S1 */
+    uint64_t head = u64_load_relaxed(&slab->free_head);               /* relaxed: only compared */
     do {
-        u32_store_release(link_of(slab, indices[count - 1]), (uint32_t)head); /* S1 */
+        u32_store_release(link_of(slab, indices[count - 1]), (uint32_t)head);         /* S1 */
     } while (!u64_cas_acq_rel(&slab->free_head, &head, next_head(head, indices[0]))); /* S1 */
 }

@@ -59,7 +59,9 @@ int slab_take(struct slab *slab, uint32_t *indices, uint32_t count, uint32_t *ta
 void slab_give(struct slab *slab, const uint32_t *indices, uint32_t count);
 
 /* Objects ever handed out: no index at or above it is in use. */
-static inline uint32_t slab_fresh(const struct slab *slab) { return u32_load_acquire(&slab->fresh); }
+static inline uint32_t slab_fresh(const struct slab *slab) {
+    return u32_load_acquire(&slab->fresh);
+}
 
 /* The object behind an index that slab_take gave. The chunk load is S4; it is acquire although the index usually came
  * through an acquire of its own, because that costs nothing. */

@@ -43,14 +43,14 @@ struct slots {
 
 /* The mark of a word: 0, a weir_end_reason, or that somebody found the session idle and is about to end it. Idle words
  * are of the lap before: a publish takes the place as if nothing stood there, and the end fails. */
-#define SLOT_MARKS  8u
-#define SLOT_IDLE   4u
+#define SLOT_MARKS 8u
+#define SLOT_IDLE  4u
 
 enum slot_state {
-    SLOT_EVENT,   /* holds this sequence */
-    SLOT_AHEAD,   /* not published yet */
-    SLOT_PASSED,  /* held it, and holds a newer one or nothing now */
-    SLOT_THE_END  /* the session ends at this sequence */
+    SLOT_EVENT,  /* holds this sequence */
+    SLOT_AHEAD,  /* not published yet */
+    SLOT_PASSED, /* held it, and holds a newer one or nothing now */
+    SLOT_THE_END /* the session ends at this sequence */
 };
 
 static inline size_t slots_size(uint32_t log2) {
@@ -69,9 +69,13 @@ static inline uint64_t slot_word(uint32_t tag, cell_reference reference) {
     return (uint64_t)tag << 32 | reference;
 }
 
-static inline uint32_t slot_mark(uint64_t word) { return (uint32_t)(word >> 32) % SLOT_MARKS; }
+static inline uint32_t slot_mark(uint64_t word) {
+    return (uint32_t)(word >> 32) % SLOT_MARKS;
+}
 
-static inline bool slot_mark_is_end(uint32_t mark) { return mark != 0 && mark != SLOT_IDLE; }
+static inline bool slot_mark_is_end(uint32_t mark) {
+    return mark != 0 && mark != SLOT_IDLE;
+}
 
 /* Laps from that of `sequence` to that of `word`, modulo 2^29. */
 static inline uint32_t slot_laps(const struct slots *slots, uint64_t word, uint64_t sequence) {
@@ -111,13 +115,13 @@ int slots_claim(struct slots *slots, cell_reference mine, struct cell *cell, con
 
 /* One attempt at the sequence where the producer expects to be next, which is nearly always right: the whole hot path
  * of a claim. Changes nothing when it fails. */
-static inline bool slots_claim_expected(struct slots *slots, cell_reference mine, struct cell *cell, uint64_t sequence,
-                                        uint64_t *replaced) {
+static inline bool slots_claim_expected(struct slots *slots, cell_reference mine, struct cell *cell,
+                                        uint64_t sequence, uint64_t *replaced) {
     atomic_u64 *slot = &slots->words[sequence & slots->mask];
     uint32_t tag = slot_tag(slots, sequence);
     *replaced = u64_load_acquire(slot); /* R4 */
     if (UNLIKELY((uint32_t)(*replaced >> 32) != tag - SLOT_MARKS)) return false;
-    u64_store_relaxed(&cell->sequence, sequence); /* relaxed: private until R2 */
+    u64_store_relaxed(&cell->sequence, sequence);                         /* relaxed: private until R2 */
     return LIKELY(u64_cas_seq_cst(slot, replaced, slot_word(tag, mine))); /* R2 */
 }
 
@@ -148,7 +152,7 @@ static inline enum slot_state slots_read(const struct slots *slots, const struct
     size_t length = facts_length(*facts);
     if (LIKELY(length <= capacity && length <= cell_room(cell_class(reference))))
         copy_from_cell(buffer, cell->payload, length);
-    fence_acquire();                                                                                    /* F2 */
+    fence_acquire();                                                                                   /* F2 */
     if (UNLIKELY(u64_load_acquire(&slots->words[sequence & slots->mask]) != word)) return SLOT_PASSED; /* R3 */
     /* Not equal: the lap has wrapped around, or the cell has just been taken for its next event. */
     return LIKELY(u64_load_relaxed(&cell->sequence) == sequence) ? SLOT_EVENT : SLOT_PASSED;
@@ -156,7 +160,7 @@ static inline enum slot_state slots_read(const struct slots *slots, const struct
 
 /* Writes an event into a private cell. */
 static inline void cell_fill(struct cell *cell, uint64_t facts, const void *data, size_t length) {
-    fence_release(); /* F1: stands before the first word, or it orders nothing */
+    fence_release();                        /* F1: stands before the first word, or it orders nothing */
     u64_store_relaxed(&cell->facts, facts); /* relaxed, like the payload: R2 publishes them */
     copy_into_cell(cell->payload, data, length);
 }

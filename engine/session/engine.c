@@ -5,7 +5,6 @@
 
 #include "base/system.h"
 
-
 static bool resolve_u32(uint32_t *field, uint32_t standard, uint32_t least, uint32_t most) {
     if (*field == 0) *field = standard;
     return *field >= least && *field <= most;
@@ -55,14 +54,16 @@ static bool copy_config(weir_config *into, const weir_config *from) {
 /* An event in a small cell fits any session; a larger one only where its cell alone is inside max_session_bytes. */
 static uint64_t longest_event(const weir_config *config) {
     uint32_t class_index = CELL_SMALL_CLASSES - 1;
-    while (class_index + 1 < CELL_CLASSES && cell_size(class_index + 1) <= config->max_session_bytes) class_index++;
+    while (class_index + 1 < CELL_CLASSES && cell_size(class_index + 1) <= config->max_session_bytes)
+        class_index++;
     uint64_t room = cell_room(class_index);
     return room < config->max_event_bytes ? room : config->max_event_bytes;
 }
 
 static uint32_t kind_bucket_count(uint32_t kinds) {
     uint32_t buckets = 64;
-    while (buckets < kinds * 2) buckets *= 2;
+    while (buckets < kinds * 2)
+        buckets *= 2;
     return buckets;
 }
 
@@ -87,8 +88,8 @@ static int create_parts(weir_engine *engine) {
         status = index_map_create(&engine->map, allocator, &engine->sessions_slab, config->max_sessions);
     if (status != WEIR_OK) return status;
     engine->kind_mask = kind_bucket_count(config->max_kinds) - 1;
-    engine->kinds = (atomic_pointer *)memory_take(
-        allocator, sizeof(atomic_pointer) * (config->max_kinds + 1), CACHE_LINE);
+    engine->kinds =
+        (atomic_pointer *)memory_take(allocator, sizeof(atomic_pointer) * (config->max_kinds + 1), CACHE_LINE);
     engine->kind_buckets = (atomic_pointer *)memory_take(
         allocator, sizeof(atomic_pointer) * ((size_t)engine->kind_mask + 1), CACHE_LINE);
     return engine->kinds != NULL && engine->kind_buckets != NULL ? WEIR_OK : WEIR_NO_MEMORY;
@@ -184,7 +185,9 @@ void weir_engine_destroy(weir_engine *engine) {
     if (system_memory.allocate != NULL) system_memory_close(&system_memory);
 }
 
-const weir_config *weir_engine_config(const weir_engine *engine) { return &engine->config; }
+const weir_config *weir_engine_config(const weir_engine *engine) {
+    return &engine->config;
+}
 
 uint64_t weir_engine_tick(weir_engine *engine) {
     uint64_t now_ns = engine->config.clock.now_ns(engine->config.clock.context);

@@ -14,7 +14,7 @@
 
 #define NO_CONSUMER UINT64_MAX /* weir_session.consumed when no REFUSE subscriber is attached */
 enum { REFUSING_NO = 0, REFUSING_SOON, REFUSING_YES };
-#define KINDS_MAX 2047u        /* what a cell's header can hold */
+#define KINDS_MAX 2047u /* what a cell's header can hold */
 
 /* One life of one name. The memory is a slab's: a pointer stays good while the engine lives, its content only under a
  * reference.
@@ -39,7 +39,7 @@ struct weir_session {
     /* Read by every publish, written rarely. */
     CACHE_ALIGNED atomic_pointer ring;
     atomic_pointer outlets; /* the first outlet of a list that only grows */
-    atomic_u32 refusing; /* REFUSING_YES while `consumed` counts */
+    atomic_u32 refusing;    /* REFUSING_YES while `consumed` counts */
     uint32_t replay_capacity;
     uint32_t queue_depth;
     atomic_u32 refuse_depth;
@@ -64,9 +64,9 @@ struct weir_session {
 /* The consuming end of a session on one poller's thread. Lives as long as its session's life: closing it only switches
  * it off, so publishers may walk the list at any time. */
 struct weir_outlet {
-    atomic_u32 place;   /* its bit in the poller's notify, or SLAB_NONE when closed */
+    atomic_u32 place; /* its bit in the poller's notify, or SLAB_NONE when closed */
     uint32_t index;
-    weir_outlet *next;  /* of the session; written, like the fields below, before the outlet is linked */
+    weir_outlet *next; /* of the session; written, like the fields below, before the outlet is linked */
     weir_poller *poller;
     weir_session *session;
     void *user;
@@ -109,8 +109,8 @@ struct weir_engine {
     weir_config config; /* resolved: no field is a default any more */
     weir_allocator system_memory;
     uint64_t hash_key[2];
-    uint64_t epoch_start; /* 48 random bits */
-    uint64_t max_length;  /* of an event: max_event_bytes, or what fits into max_session_bytes */
+    uint64_t epoch_start;            /* 48 random bits */
+    uint64_t max_length;             /* of an event: max_event_bytes, or what fits into max_session_bytes */
     CACHE_ALIGNED atomic_u64 now_ms; /* coarse monotonic clock; written by weir_engine_tick */
     CACHE_ALIGNED atomic_u64 epochs; /* lives begun */
     atomic_u64 generations;
@@ -125,7 +125,7 @@ struct weir_engine {
     atomic_pointer *kinds;        /* by kind: struct kind_entry */
     atomic_pointer *kind_buckets; /* open addressing by hash; entries are only added */
     uint32_t kind_mask;
-    atomic_pointer producers;     /* list of all ever made */
+    atomic_pointer producers; /* list of all ever made */
     atomic_pointer pollers[WEIR_POLLERS_MAX];
     struct index_map map;
     CACHE_ALIGNED struct slab sessions_slab;
@@ -141,10 +141,14 @@ static inline weir_session *session_at(const weir_engine *engine, uint32_t index
     return (weir_session *)slab_at(&engine->sessions_slab, index);
 }
 
-static inline bool ring_is_slots(const void *ring) { return (uintptr_t)ring >= SLOT_MARKS; }
+static inline bool ring_is_slots(const void *ring) {
+    return (uintptr_t)ring >= SLOT_MARKS;
+}
 
 /* Whether a session without slots has ended. */
-static inline bool ring_is_end(const void *ring) { return slot_mark_is_end((uint32_t)(uintptr_t)ring); }
+static inline bool ring_is_end(const void *ring) {
+    return slot_mark_is_end((uint32_t)(uintptr_t)ring);
+}
 
 /* The slots of a session, or NULL when it has none (never published, or ended before that). */
 static inline struct slots *session_slots(const weir_session *session) {

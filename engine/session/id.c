@@ -25,7 +25,8 @@ size_t weir_id_format(uint64_t epoch, uint64_t sequence, char *out) {
         reversed[count++] = (char)('0' + sequence % 10);
         sequence /= 10;
     } while (sequence > 0);
-    while (count > 0) out[length++] = reversed[--count];
+    while (count > 0)
+        out[length++] = reversed[--count];
     return length;
 }
 
@@ -59,6 +60,5 @@ static bool parse_sequence(const char *text, size_t length, uint64_t *sequence) 
 
 bool id_parse(const char *text, size_t length, uint64_t *epoch, uint64_t *sequence) {
     if (length < EPOCH_DIGITS + 2 || length > WEIR_ID_MAX || text[EPOCH_DIGITS] != '.') return false;
-    return parse_epoch(text, epoch) &&
-           parse_sequence(text + EPOCH_DIGITS + 1, length - EPOCH_DIGITS - 1, sequence);
+    return parse_epoch(text, epoch) && parse_sequence(text + EPOCH_DIGITS + 1, length - EPOCH_DIGITS - 1, sequence);
 }

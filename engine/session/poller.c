@@ -27,7 +27,8 @@ static int open_poller(weir_poller *poller, const weir_poller_config *config, ui
         return WEIR_NO_MEMORY;
     }
     /* Handed out from the low end: few sessions then share few leaf words. */
-    for (uint32_t i = 0; i < places; i++) poller->free_places[i] = places - 1 - i;
+    for (uint32_t i = 0; i < places; i++)
+        poller->free_places[i] = places - 1 - i;
     poller->free_count = places;
     return WEIR_OK;
 }
@@ -82,7 +83,8 @@ void weir_poller_destroy(weir_poller *poller) {
 
 static weir_outlet *find_outlet(const weir_session *session, const weir_poller *poller) {
     weir_outlet *outlet = (weir_outlet *)pointer_load_acquire(&session->outlets);
-    while (outlet != NULL && outlet->poller != poller) outlet = outlet->next;
+    while (outlet != NULL && outlet->poller != poller)
+        outlet = outlet->next;
     return outlet;
 }
 
@@ -116,7 +118,8 @@ int weir_outlet_open(weir_poller *poller, weir_session *session, void *user, wei
     outlet->user = user;
     uint32_t place = poller->free_places[--poller->free_count];
     poller->outlets[place] = outlet;
-    u32_store_seq_cst(&outlet->place, place); /* W2: before the caller's first read, or a publish in between is lost */
+    u32_store_seq_cst(&outlet->place,
+                      place); /* W2: before the caller's first read, or a publish in between is lost */
     *out = outlet;
     return WEIR_OK;
 }
@@ -152,6 +155,10 @@ uint32_t weir_poller_take(weir_poller *poller, void **users, uint32_t capacity) 
     return count;
 }
 
-int weir_poller_sleep(weir_poller *poller) { return notify_sleep(&poller->notify); }
+int weir_poller_sleep(weir_poller *poller) {
+    return notify_sleep(&poller->notify);
+}
 
-void weir_poller_awake(weir_poller *poller) { notify_awake(&poller->notify); }
+void weir_poller_awake(weir_poller *poller) {
+    notify_awake(&poller->notify);
+}

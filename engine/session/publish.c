@@ -25,7 +25,8 @@ int weir_producer_create(weir_engine *engine, weir_producer **out) {
     void *first = pointer_load_acquire(&engine->producers);
     do {
         producer->next = (weir_producer *)first;
-    } while (!pointer_cas_acq_rel(&engine->producers, &first, producer)); /* release: the list's readers see it whole */
+    } while (
+        !pointer_cas_acq_rel(&engine->producers, &first, producer)); /* release: the list's readers see it whole */
     *out = producer;
     return WEIR_OK;
 }
@@ -86,7 +87,9 @@ static bool both_small(cell_reference a, cell_reference b) {
 
 /* The count may be below zero: a cell can be replaced, and taken off, before the producer that published it and stopped
  * has put it on. */
-static bool is_over(uint64_t bytes, uint64_t limit) { return (int64_t)bytes > 0 && bytes > limit; }
+static bool is_over(uint64_t bytes, uint64_t limit) {
+    return (int64_t)bytes > 0 && bytes > limit;
+}
 
 /* Keeps a session inside its bytes: the oldest events go first, and never the one just published. Every producer that
  * finds it over does this; an event that another evicted meanwhile is passed over. */

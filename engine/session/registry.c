@@ -46,7 +46,8 @@ static bool match_and_retain(void *context, void *object) {
  * random start and a count: never the same twice in one process, and unlikely ever after. */
 static uint64_t draw_epoch(weir_engine *engine, const char *name, size_t length) {
     uint32_t tag = 2166136261u;
-    for (size_t i = 0; i < length; i++) tag = (tag ^ (unsigned char)name[i]) * 16777619u;
+    for (size_t i = 0; i < length; i++)
+        tag = (tag ^ (unsigned char)name[i]) * 16777619u;
     uint64_t life = u64_add_relaxed(&engine->epochs, 1);
     uint64_t drawn = (engine->epoch_start + life * 0x9E3779B97F4Bull) & 0xFFFFFFFFFFFFull; /* odd: a permutation */
     return (uint64_t)(uint16_t)(tag ^ tag >> 16) << 48 | drawn;
@@ -55,7 +56,8 @@ static uint64_t draw_epoch(weir_engine *engine, const char *name, size_t length)
 static uint8_t ring_log2_for(uint32_t capacity, uint32_t depth) {
     uint32_t places = capacity > depth ? capacity : depth;
     uint8_t log2 = 0;
-    while ((1u << log2) < places) log2++;
+    while ((1u << log2) < places)
+        log2++;
     return log2;
 }
 

@@ -6,7 +6,8 @@ uint64_t session_oldest(const weir_session *session, const struct slots *slots, 
     uint64_t tail = u64_load_relaxed(&session->tail); /* relaxed: a hint, the slots decide */
     if (tail > oldest) oldest = tail;
     if (next - session->first_sequence > window && next - window > oldest) oldest = next - window;
-    while (oldest < next && slot_state_of(slots, slots_load(slots, oldest), oldest) == SLOT_PASSED) oldest++;
+    while (oldest < next && slot_state_of(slots, slots_load(slots, oldest), oldest) == SLOT_PASSED)
+        oldest++;
     return oldest < next ? oldest : next;
 }
 
@@ -22,7 +23,8 @@ weir_end_reason session_ended(const weir_session *session) {
 
 static void wake_everyone(weir_session *session) {
     uint64_t woken[WEIR_POLLERS_MAX];
-    for (uint32_t i = 0; i < WEIR_POLLERS_MAX; i++) woken[i] = UINT64_MAX;
+    for (uint32_t i = 0; i < WEIR_POLLERS_MAX; i++)
+        woken[i] = UINT64_MAX;
     session_notify(session, woken);
 }
 
@@ -82,7 +84,9 @@ void session_keep(weir_session *session) {
         pointer_cas_seq_cst(&session->ring, &ring, NULL);
 }
 
-void weir_session_terminate(weir_session *session) { session_end(session, WEIR_ENDED_TERMINATED); }
+void weir_session_terminate(weir_session *session) {
+    session_end(session, WEIR_ENDED_TERMINATED);
+}
 
 void weir_session_info_get(const weir_session *session, weir_session_info *info) {
     const struct slots *slots = session_slots(session);

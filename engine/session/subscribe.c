@@ -36,8 +36,7 @@ static uint64_t place_after_id(const weir_session *session, const struct window 
                                size_t length, weir_gap *gap) {
     uint64_t epoch;
     uint64_t last;
-    if (!id_parse(id, length, &epoch, &last))
-        return restart(window, window->first, WEIR_GAP_MALFORMED, false, gap);
+    if (!id_parse(id, length, &epoch, &last)) return restart(window, window->first, WEIR_GAP_MALFORMED, false, gap);
     if (epoch != session->epoch) {
         bool same_name = epoch >> 48 == session->epoch >> 48;
         return restart(window, window->first, same_name ? WEIR_GAP_EPOCH : WEIR_GAP_SESSION, false, gap);
@@ -60,7 +59,9 @@ static bool become_refusing(weir_session *session, const weir_cursor *cursor) {
     if (!u32_cas_acq_rel(&session->refusing, &expected, REFUSING_SOON)) return false;
     u32_store_relaxed(&session->refuse_depth, cursor->queue_depth);
     u64_store_relaxed(&session->consumed, cursor->next);
-    u32_store_release(&session->refusing, REFUSING_YES); /* partner: claim_sequence (publish.c) */
+    /* Partner: claim_sequence (publish.c). seq_cst, for the subscriber looks at the slots next: a store still on its way
+     * would let a producer go on for a whole lap behind that look. */
+    u32_store_seq_cst(&session->refusing, REFUSING_YES);
     return true;
 }
 

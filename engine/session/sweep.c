@@ -3,7 +3,8 @@
 
 /* When the session was last published to. The newest event carries the time; no publish pays for a stamp of its own.
  * 0 when that event is being replaced at this moment: then it is anything but idle. */
-static bool last_publish_ms(const weir_session *session, const struct slots *slots, uint64_t next, uint64_t *time_ms) {
+static bool last_publish_ms(const weir_session *session, const struct slots *slots, uint64_t next,
+                            uint64_t *time_ms) {
     char payload[1];
     uint64_t facts;
     if (next == session->first_sequence) return true;

@@ -50,7 +50,9 @@ static bool is_blank(struct span line) {
 }
 
 /* NDJSON readers may ignore blank lines, and a trailing one is common; as text every line counts. */
-static bool is_skipped(enum body_form form, struct span line) { return form == BODY_JSON_LINES && is_blank(line); }
+static bool is_skipped(enum body_form form, struct span line) {
+    return form == BODY_JSON_LINES && is_blank(line);
+}
 
 static bool is_json(struct span text) {
     json_error_t error;
@@ -185,7 +187,8 @@ static void respond_stopped(const struct publication *publication, int status) {
 
 static bool find_form(const struct route_call *call, enum body_form *form) {
     struct span split;
-    *form = http_media_type_is(call->request->content_type, "application/x-ndjson") ? BODY_JSON_LINES : BODY_ONE_EVENT;
+    *form =
+        http_media_type_is(call->request->content_type, "application/x-ndjson") ? BODY_JSON_LINES : BODY_ONE_EVENT;
     if (!http_query_find(call->request->query, "split", &split)) return true;
     *form = BODY_TEXT_LINES;
     if (span_equal(split, SPAN("lines"))) return true;
@@ -233,8 +236,8 @@ void handle_publish(const struct route_call *call) {
     if (!find_form(call, &publication.form) || kind_is_reserved(call)) return;
     if (!check_body(&publication) || !find_kind(call, &publication.kind)) return;
     weir_open mode = connection_config(call->connection)->strict_sessions ? WEIR_OPEN_EXISTING : WEIR_OPEN_OR_CREATE;
-    int status = weir_session_open(call->connection->reactor->shared->engine, call->name.data, call->name.length, mode,
-                                   &publication.session, NULL);
+    int status = weir_session_open(call->connection->reactor->shared->engine, call->name.data, call->name.length,
+                                   mode, &publication.session, NULL);
     if (status != WEIR_OK) {
         respond_status(call->connection, call->request, status);
         return;

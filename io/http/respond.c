@@ -4,33 +4,55 @@
 
 static const char *reason_phrase(unsigned status) {
     switch (status) {
-    case 200: return "OK";
-    case 201: return "Created";
-    case 204: return "No Content";
-    case 400: return "Bad Request";
-    case 401: return "Unauthorized";
-    case 403: return "Forbidden";
-    case 404: return "Not Found";
-    case 405: return "Method Not Allowed";
-    case 406: return "Not Acceptable";
-    case 408: return "Request Timeout";
-    case 410: return "Gone";
-    case 413: return "Content Too Large";
-    case 414: return "URI Too Long";
-    case 415: return "Unsupported Media Type";
-    case 417: return "Expectation Failed";
-    case 431: return "Request Header Fields Too Large";
-    case 501: return "Not Implemented";
-    case 503: return "Service Unavailable";
-    case 505: return "HTTP Version Not Supported";
-    case 507: return "Insufficient Storage";
-    default: return "Error";
+    case 200:
+        return "OK";
+    case 201:
+        return "Created";
+    case 204:
+        return "No Content";
+    case 400:
+        return "Bad Request";
+    case 401:
+        return "Unauthorized";
+    case 403:
+        return "Forbidden";
+    case 404:
+        return "Not Found";
+    case 405:
+        return "Method Not Allowed";
+    case 406:
+        return "Not Acceptable";
+    case 408:
+        return "Request Timeout";
+    case 410:
+        return "Gone";
+    case 413:
+        return "Content Too Large";
+    case 414:
+        return "URI Too Long";
+    case 415:
+        return "Unsupported Media Type";
+    case 417:
+        return "Expectation Failed";
+    case 431:
+        return "Request Header Fields Too Large";
+    case 501:
+        return "Not Implemented";
+    case 503:
+        return "Service Unavailable";
+    case 505:
+        return "HTTP Version Not Supported";
+    case 507:
+        return "Insufficient Storage";
+    default:
+        return "Error";
     }
 }
 
 void respond(struct connection *connection, const struct response *response) {
     struct buffer *output = &connection->output;
-    bool written = buffer_append_format(output, "HTTP/1.1 %u %s\r\n", response->status, reason_phrase(response->status));
+    bool written =
+        buffer_append_format(output, "HTTP/1.1 %u %s\r\n", response->status, reason_phrase(response->status));
     if (response->content_type != NULL)
         written = written && buffer_append_format(output, "Content-Type: %s\r\n", response->content_type);
     if (response->status != 204)
@@ -118,10 +140,11 @@ void respond_stream_head(struct connection *connection, struct stream_profile pr
     const char *type = profile.format == STREAM_SSE ? "text/event-stream" : "application/x-ndjson";
     struct buffer *output = &connection->output;
     /* no-transform and X-Accel-Buffering keep proxies from collecting or compressing the stream. */
-    bool written = buffer_append_format(output,
-                                        "HTTP/1.1 200 OK\r\nContent-Type: %s\r\n"
-                                        "Cache-Control: no-store, no-transform\r\nX-Accel-Buffering: no\r\n"
-                                        "X-Content-Type-Options: nosniff\r\nVary: Accept\r\nConnection: close\r\n%s\r\n",
-                                        type, profile.chunked ? "Transfer-Encoding: chunked\r\n" : "");
+    bool written =
+        buffer_append_format(output,
+                             "HTTP/1.1 200 OK\r\nContent-Type: %s\r\n"
+                             "Cache-Control: no-store, no-transform\r\nX-Accel-Buffering: no\r\n"
+                             "X-Content-Type-Options: nosniff\r\nVary: Accept\r\nConnection: close\r\n%s\r\n",
+                             type, profile.chunked ? "Transfer-Encoding: chunked\r\n" : "");
     if (!written) connection_close(connection);
 }

@@ -11,8 +11,8 @@ struct response {
     const char *content_type; /* NULL: no body */
     const char *headers;      /* further header lines, each ended by CRLF; NULL: none */
     struct span body;
-    bool head_only;           /* HEAD: the same, without the body */
-    bool close;               /* the connection ends with it */
+    bool head_only; /* HEAD: the same, without the body */
+    bool close;     /* the connection ends with it */
 };
 
 void respond(struct connection *connection, const struct response *response);

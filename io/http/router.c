@@ -82,8 +82,7 @@ static void allow_method(struct match *match, enum http_method method) {
              method_names[method], method == HTTP_METHOD_GET ? ", HEAD" : "");
 }
 
-static void find_route(const struct connection *connection, const struct http_request *request,
-                       struct match *match) {
+static void find_route(const struct connection *connection, const struct http_request *request, struct match *match) {
     match->route = NULL;
     match->allow[0] = '\0';
     for (size_t i = 0; i < ROUTES; i++) {
@@ -133,8 +132,7 @@ static void check_access(const struct connection *connection, const struct http_
         refuse(match, 401, "token_required", "This route needs the bearer token.");
 }
 
-static void find_match(const struct connection *connection, const struct http_request *request,
-                       struct match *match) {
+static void find_match(const struct connection *connection, const struct http_request *request, struct match *match) {
     memset(match, 0, sizeof(*match));
     find_route(connection, request, match);
     if (match->route != NULL) check_access(connection, request, match);

@@ -66,7 +66,8 @@ static void write_metric(struct metrics *out, const char *name, const char *type
 
 static void write_server_metrics(struct metrics *out, const struct reactor_shared *shared) {
     struct sums sums = {0};
-    for (uint32_t i = 0; i < shared->reactor_count; i++) add_reactor(&sums, &shared->reactors[i]->counters);
+    for (uint32_t i = 0; i < shared->reactor_count; i++)
+        add_reactor(&sums, &shared->reactors[i]->counters);
     write_metric(out, "connections", "gauge", "Open connections.", sums.connections);
     write_metric(out, "streams", "gauge", "Open event streams.", sums.streams);
     write_metric(out, "connections_accepted_total", "counter", "Connections accepted.", sums.accepted);
@@ -80,7 +81,8 @@ static void write_server_metrics(struct metrics *out, const struct reactor_share
     write_metric(out, "sends_total", "counter", "Sends started.", sums.sends);
     write_metric(out, "gap_frames_total", "counter", "Gaps told to subscribers.", sums.gaps);
     write_metric(out, "heartbeats_total", "counter", "Heartbeats sent.", sums.heartbeats);
-    write_metric(out, "stalled_total", "counter", "Connections closed because a send made no progress.", sums.stalled);
+    write_metric(out, "stalled_total", "counter", "Connections closed because a send made no progress.",
+                 sums.stalled);
     write_metric(out, "lagged_total", "counter", "Streams ended by the slow policy.", sums.lagged);
 }
 

@@ -4,7 +4,9 @@
 #include "respond.h"
 #include "router.h"
 
-static weir_engine *engine_of(const struct route_call *call) { return call->connection->reactor->shared->engine; }
+static weir_engine *engine_of(const struct route_call *call) {
+    return call->connection->reactor->shared->engine;
+}
 
 /* An id in quotes, or null when there is no such event. */
 static void format_id(char *out, size_t size, uint64_t epoch, uint64_t sequence, bool exists) {
@@ -54,8 +56,8 @@ void handle_session_put(const struct route_call *call) {
 
 void handle_session_get(const struct route_call *call) {
     weir_session *session;
-    int status = weir_session_open(engine_of(call), call->name.data, call->name.length, WEIR_OPEN_EXISTING, &session,
-                                   NULL);
+    int status =
+        weir_session_open(engine_of(call), call->name.data, call->name.length, WEIR_OPEN_EXISTING, &session, NULL);
     if (status != WEIR_OK) {
         respond_status(call->connection, call->request, status);
         return;
@@ -66,8 +68,8 @@ void handle_session_get(const struct route_call *call) {
 
 void handle_session_delete(const struct route_call *call) {
     weir_session *session;
-    int status = weir_session_open(engine_of(call), call->name.data, call->name.length, WEIR_OPEN_EXISTING, &session,
-                                   NULL);
+    int status =
+        weir_session_open(engine_of(call), call->name.data, call->name.length, WEIR_OPEN_EXISTING, &session, NULL);
     if (status != WEIR_OK) {
         respond_status(call->connection, call->request, status);
         return;

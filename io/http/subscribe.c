@@ -50,8 +50,8 @@ static bool find_start(const struct route_call *call, weir_start *start) {
 
 static bool open_session(const struct route_call *call, weir_session **session) {
     weir_open mode = connection_config(call->connection)->strict_sessions ? WEIR_OPEN_EXISTING : WEIR_OPEN_OR_CREATE;
-    int status = weir_session_open(call->connection->reactor->shared->engine, call->name.data, call->name.length, mode,
-                                   session, NULL);
+    int status = weir_session_open(call->connection->reactor->shared->engine, call->name.data, call->name.length,
+                                   mode, session, NULL);
     if (status != WEIR_OK) respond_status(call->connection, call->request, status);
     return status == WEIR_OK;
 }

@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 #define BATCH_EVENTS 1024u /* in one batch, and so in one send */
-#define BATCH_POOL 8u      /* working batches kept for re-use */
+#define BATCH_POOL   8u    /* working batches kept for re-use */
 
 struct batch_pool;
 
@@ -59,7 +59,9 @@ static inline size_t batch_offset(const struct batch *batch, uint64_t sequence) 
     return batch->offsets == NULL ? 0 : batch->offsets[sequence - batch->from];
 }
 
-static inline void batch_hold(struct batch *batch) { batch->holders++; }
+static inline void batch_hold(struct batch *batch) {
+    batch->holders++;
+}
 
 /* NULL does nothing. */
 void batch_release(struct batch *batch);

@@ -8,11 +8,11 @@
 #include "socket.h"
 #include "stream.h"
 
-#define STREAM_DISCARD_MAX (256u << 10) /* bytes that a peer may send on its stream, where nobody listens */
-#define BODY_DISCARD_MAX (16u << 20)    /* of a refused body: read on for a while, so that the refusal arrives */
-#define OVER_LIMIT_ANSWERED 64u    /* connections beyond max_connections that get an answer; further ones are cut */
-#define BODY_KEPT (64u << 10)      /* capacity of a body buffer that waits for the next request */
-#define OUTPUT_PAUSE (256u << 10)  /* answers waiting to be sent, beyond which no further request is looked at */
+#define STREAM_DISCARD_MAX  (256u << 10) /* bytes that a peer may send on its stream, where nobody listens */
+#define BODY_DISCARD_MAX    (16u << 20)  /* of a refused body: read on for a while, so that the refusal arrives */
+#define OVER_LIMIT_ANSWERED 64u /* connections beyond max_connections that get an answer; further ones are cut */
+#define BODY_KEPT           (64u << 10)  /* capacity of a body buffer that waits for the next request */
+#define OUTPUT_PAUSE        (256u << 10) /* answers waiting to be sent, beyond which no further request is looked at */
 
 static void start_receive(struct connection *connection) {
     if (connection->receiving || connection->peer_finished) return;
@@ -393,9 +393,8 @@ void connection_open(struct reactor *reactor, int descriptor, enum listener_role
     struct http_limits limits = {reactor->shared->config.max_head_bytes, reactor->shared->config.max_headers,
                                  reactor->shared->config.max_body_bytes};
     if (connection != NULL) connection->parser = http_parser_create(&limits);
-    uint32_t index = connection != NULL && connection->parser != NULL
-                         ? reactor_take_place(reactor, connection)
-                         : UINT32_MAX;
+    uint32_t index =
+        connection != NULL && connection->parser != NULL ? reactor_take_place(reactor, connection) : UINT32_MAX;
     if (index == UINT32_MAX) {
         if (connection != NULL) http_parser_destroy(connection->parser);
         free(connection);

@@ -34,7 +34,7 @@ struct connection {
     bool peer_finished;    /* FIN was received */
     bool refused;          /* the rest of the input is not a request any more */
     bool body_wanted;      /* exchange.head has accepted the request */
-    bool buried; /* on the reactor's list of those to free */
+    bool buried;           /* on the reactor's list of those to free */
     struct connection *next_buried;
     struct timer timer;
 
@@ -44,7 +44,7 @@ struct connection {
     const char *send_data;
     size_t send_length;
     size_t send_done;
-    uint64_t progress; /* socket_progress at the last look */
+    uint64_t progress;   /* socket_progress at the last look */
     uint8_t stall_looks; /* looks in a row that found none */
 
     struct http_parser *parser; /* in state REQUEST */

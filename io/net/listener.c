@@ -6,7 +6,9 @@
 #include "connection.h"
 #include "report.h"
 
-static uint64_t accept_token(const struct listener *listener) { return token_make(TOKEN_ACCEPT, listener->role, 0); }
+static uint64_t accept_token(const struct listener *listener) {
+    return token_make(TOKEN_ACCEPT, listener->role, 0);
+}
 
 static bool is_stopped(const struct listener *listener) {
     return listener->reactor->draining || listener->reactor->finished;

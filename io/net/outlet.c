@@ -28,8 +28,8 @@ int outlet_join(struct reactor *reactor, weir_session *session, struct outlet **
         return WEIR_OK;
     }
     outlet = make_outlet(reactor, session);
-    int status = outlet == NULL ? WEIR_NO_MEMORY
-                                : weir_outlet_open(reactor->poller, session, outlet, &outlet->notified);
+    int status =
+        outlet == NULL ? WEIR_NO_MEMORY : weir_outlet_open(reactor->poller, session, outlet, &outlet->notified);
     if (status != WEIR_OK) {
         free(outlet);
         weir_session_release(session);
@@ -80,8 +80,7 @@ static int render_event(struct rendering *rendering, const weir_event *event) {
     id[outlet->epoch_length] = '.';
     rendered.id.data = id;
     rendered.id.length = outlet->epoch_length + 1u + text_write_u64(id + outlet->epoch_length + 1, event->sequence);
-    rendered.kind.data =
-        weir_kind_name(outlet->reactor->shared->engine, event->kind, &rendered.kind.length);
+    rendered.kind.data = weir_kind_name(outlet->reactor->shared->engine, event->kind, &rendered.kind.length);
     rendered.payload.data = outlet->reactor->scratch;
     rendered.payload.length = event->length;
     size_t room = batch->capacity - batch->length;
@@ -102,8 +101,8 @@ static int render(struct rendering *rendering, weir_gap *gap) {
         weir_event event;
         weir_cursor before = *cursor;
         if (before.next == rendering->until) return WEIR_FULL;
-        int status = weir_read(outlet->session, cursor, outlet->reactor->scratch,
-                               outlet->reactor->scratch_size, &event, gap);
+        int status =
+            weir_read(outlet->session, cursor, outlet->reactor->scratch, outlet->reactor->scratch_size, &event, gap);
         if (status != WEIR_OK) return status;
         status = render_event(rendering, &event);
         if (status == WEIR_OK) continue;
@@ -206,7 +205,9 @@ void outlet_unwait(struct outlet *outlet, struct stream *stream) {
     if (stream->next != NULL) stream->next->previous = stream->previous;
 }
 
-void outlet_send_begins(struct outlet *outlet) { outlet->sending++; }
+void outlet_send_begins(struct outlet *outlet) {
+    outlet->sending++;
+}
 
 void outlet_send_ends(struct outlet *outlet) {
     if (--outlet->sending == 0) drop_batches(outlet);

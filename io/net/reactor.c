@@ -11,29 +11,34 @@
 #include "report.h"
 
 #define COMPLETIONS_PER_TURN 512u
-#define OUTLETS_PER_TURN 256u
-#define TIMERS_PER_TURN 4096 /* expired ones; the next turn goes on at once */
-#define SWEEP_EVERY_MS 1000u
-#define SWEEP_PLACES 16384u  /* session places looked at per sweep */
-#define ACCEPT_RETRY_MS 100u
-#define LINGER_MS 2000u
-#define DRAIN_GRACE_MS 2000u /* beyond drain_ms, for what is still being sent */
-#define PLACES_AT_FIRST 64u
+#define OUTLETS_PER_TURN     256u
+#define TIMERS_PER_TURN      4096 /* expired ones; the next turn goes on at once */
+#define SWEEP_EVERY_MS       1000u
+#define SWEEP_PLACES         16384u /* session places looked at per sweep */
+#define ACCEPT_RETRY_MS      100u
+#define LINGER_MS            2000u
+#define DRAIN_GRACE_MS       2000u /* beyond drain_ms, for what is still being sent */
+#define PLACES_AT_FIRST      64u
 
 #define CONTAINER(pointer, type, member) ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 /* ---- Life --------------------------------------------------------------------------------------------------- */
 
-static void wake_reactor(void *context) { reactor_wake(context); }
+static void wake_reactor(void *context) {
+    reactor_wake(context);
+}
 
-void reactor_wake(struct reactor *reactor) { reactor->backend->operations->wake(reactor->backend); }
+void reactor_wake(struct reactor *reactor) {
+    reactor->backend->operations->wake(reactor->backend);
+}
 
 void reactors_control(struct reactor_shared *shared, uint32_t bit) {
     uint32_t control = u32_load_relaxed(&shared->control);
     /* Release: partner is obey_control's load. */
     while (!u32_cas_acq_rel(&shared->control, &control, control | bit)) {
     }
-    for (uint32_t i = 0; i < shared->reactor_count; i++) reactor_wake(shared->reactors[i]);
+    for (uint32_t i = 0; i < shared->reactor_count; i++)
+        reactor_wake(shared->reactors[i]);
 }
 
 static void set_durations(struct timers *timers, const weir_server_config *config) {
@@ -92,7 +97,8 @@ int reactor_create(struct reactor **out, struct reactor_shared *shared, uint32_t
         reactor->listeners[i].role = (enum listener_role)i;
         reactor->listeners[i].reactor = reactor;
     }
-    reactor_wake(reactor); /* there is something to do: an embedder's first poll must find the listeners not started */
+    reactor_wake(
+        reactor); /* there is something to do: an embedder's first poll must find the listeners not started */
     *out = reactor;
     return WEIR_OK;
 }
@@ -187,7 +193,8 @@ static int deliver_news(struct reactor *reactor) {
     void *outlets[OUTLETS_PER_TURN];
     uint32_t count = weir_poller_take(reactor->poller, outlets, OUTLETS_PER_TURN);
     /* Delivering may close an outlet, but only the one being delivered: the others taken here stay. */
-    for (uint32_t i = 0; i < count; i++) outlet_deliver(outlets[i]);
+    for (uint32_t i = 0; i < count; i++)
+        outlet_deliver(outlets[i]);
     return (int)count;
 }
 
@@ -220,7 +227,8 @@ static void close_all(struct reactor *reactor) {
 }
 
 static void stop_listeners(struct reactor *reactor) {
-    for (unsigned i = 0; i < LISTENERS_MAX; i++) listener_stop(&reactor->listeners[i]);
+    for (unsigned i = 0; i < LISTENERS_MAX; i++)
+        listener_stop(&reactor->listeners[i]);
 }
 
 /* Connections that wait for a request have nothing to lose; those in a request are answered first (connection.c). */
@@ -252,7 +260,8 @@ static bool drain_one_stream(struct reactor *reactor) {
 static void go_on_draining(struct reactor *reactor) {
     uint64_t elapsed_ms = reactor->now_ms - reactor->drain_started_ms;
     uint64_t drain_ms = reactor->shared->config.drain_ms;
-    uint64_t due = elapsed_ms >= drain_ms ? UINT32_MAX : (reactor->drain_streams * elapsed_ms + drain_ms - 1) / drain_ms;
+    uint64_t due =
+        elapsed_ms >= drain_ms ? UINT32_MAX : (reactor->drain_streams * elapsed_ms + drain_ms - 1) / drain_ms;
     while (reactor->drain_ended < due && reactor->drain_ended < reactor->drain_streams) {
         bool found = drain_one_stream(reactor);
         reactor->drain_ended = found ? reactor->drain_ended + 1 : reactor->drain_streams;
@@ -326,7 +335,8 @@ int reactor_turn(struct reactor *reactor, uint64_t timeout_ns) {
         reactors_control(reactor->shared, CONTROL_STOP | CONTROL_FAILED);
         return -1;
     }
-    for (int i = 0; i < count; i++) dispatch(reactor, &completions[i]);
+    for (int i = 0; i < count; i++)
+        dispatch(reactor, &completions[i]);
     int work = count + deliver_news(reactor) + expire(reactor);
     sweep(reactor);
     free_buried(reactor);
@@ -352,7 +362,8 @@ int reactor_visit(struct reactor *reactor, uint64_t timeout_ns) {
 
 /* The backend is broken: nothing that was started will ever complete. */
 static void abandon_operations(struct reactor *reactor) {
-    for (unsigned i = 0; i < LISTENERS_MAX; i++) reactor->listeners[i].accepting = false;
+    for (unsigned i = 0; i < LISTENERS_MAX; i++)
+        reactor->listeners[i].accepting = false;
     stop_listeners(reactor);
     for (uint32_t i = 0; i < reactor->place_count; i++) {
         struct connection *connection = reactor->places[i].connection;
@@ -369,10 +380,11 @@ void reactor_destroy(struct reactor *reactor) {
         free_buried(reactor);
         if (is_empty(reactor)) break;
         struct io_completion completions[COMPLETIONS_PER_TURN];
-        int count = reactor->backend->operations->wait(reactor->backend, IO_WAIT_FOREVER, completions,
-                                                       COMPLETIONS_PER_TURN);
+        int count =
+            reactor->backend->operations->wait(reactor->backend, IO_WAIT_FOREVER, completions, COMPLETIONS_PER_TURN);
         if (count < 0) abandon_operations(reactor);
-        for (int i = 0; i < count; i++) dispatch(reactor, &completions[i]);
+        for (int i = 0; i < count; i++)
+            dispatch(reactor, &completions[i]);
     }
     free_reactor(reactor);
 }

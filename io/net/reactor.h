@@ -22,8 +22,8 @@ struct reactor;
 #define LISTENERS_MAX 2u
 enum listener_role { LISTENER_PUBLIC = 0, LISTENER_ADMIN = 1 };
 
-#define CONTROL_DRAIN 1u
-#define CONTROL_STOP 2u
+#define CONTROL_DRAIN  1u
+#define CONTROL_STOP   2u
 #define CONTROL_FAILED 4u /* with STOP: a backend broke */
 
 /* What is done with requests. Called on the reactor's thread, never while completions are being collected. */
@@ -39,19 +39,19 @@ struct exchange {
 
 /* Written by the reactor's thread, read by any: relaxed. */
 struct reactor_counters {
-    atomic_u64 connections;       /* now */
-    atomic_u64 streams;           /* now */
+    atomic_u64 connections; /* now */
+    atomic_u64 streams;     /* now */
     atomic_u64 accepted;
     atomic_u64 requests;
-    atomic_u64 refused;           /* answers of status 400 and above */
-    atomic_u64 deliveries;        /* events taken over by the kernel, once per subscriber */
+    atomic_u64 refused;    /* answers of status 400 and above */
+    atomic_u64 deliveries; /* events taken over by the kernel, once per subscriber */
     atomic_u64 delivered_bytes;
     atomic_u64 sends;
-    atomic_u64 gaps;              /* gap frames sent */
+    atomic_u64 gaps; /* gap frames sent */
     atomic_u64 heartbeats;
-    atomic_u64 stalled;           /* connections closed because a send made no progress */
-    atomic_u64 lagged;            /* streams ended by the slow policy DETACH */
-    atomic_u64 over_limit;        /* connections refused at max_connections */
+    atomic_u64 stalled;    /* connections closed because a send made no progress */
+    atomic_u64 lagged;     /* streams ended by the slow policy DETACH */
+    atomic_u64 over_limit; /* connections refused at max_connections */
     atomic_u64 accept_errors;
 };
 
@@ -75,8 +75,8 @@ struct reactor_shared {
     weir_server_config config; /* resolved: no field is a default any more */
     bool admin_separate;       /* the admin routes have a listener of their own */
     const struct exchange *exchange;
-    atomic_u32 control;        /* CONTROL_ bits, set once each */
-    atomic_u32 connections;    /* of all reactors */
+    atomic_u32 control;     /* CONTROL_ bits, set once each */
+    atomic_u32 connections; /* of all reactors */
     uint64_t started_ms;
     uint32_t reactor_count;
     struct reactor **reactors; /* for the sum of their counters */

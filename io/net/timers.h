@@ -29,8 +29,8 @@ struct timer {
 };
 
 struct timers {
-    struct timer lists[TIMER_KINDS];      /* list heads */
-    uint64_t duration_ms[TIMER_KINDS];    /* TIMER_NEVER: this kind is off */
+    struct timer lists[TIMER_KINDS];   /* list heads */
+    uint64_t duration_ms[TIMER_KINDS]; /* TIMER_NEVER: this kind is off */
 };
 
 void timers_init(struct timers *timers);

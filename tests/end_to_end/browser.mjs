@@ -1,5 +1,5 @@
-// Chromium, headless, driven over its debugging pipe: messages of JSON ended by NUL on descriptors 3 and 4. No network
-// port, no further package.
+// Chromium, headless, driven over its debugging pipe: messages of JSON ended by NUL on descriptors 3 and 4. No
+// network port, no further package.
 import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
@@ -59,7 +59,8 @@ export class Browser {
         const { targetId } = await this.send('Target.createTarget', window);
         const { sessionId } = await this.send('Target.attachToTarget', { targetId, flatten: true });
         const page = new Page(this, sessionId);
-        const loaded = `location.origin === ${JSON.stringify(new URL(url).origin)} && document.readyState === "complete"`;
+        const origin = JSON.stringify(new URL(url).origin);
+        const loaded = `location.origin === ${origin} && document.readyState === "complete"`;
         await until(`${url} to be loaded`, () => page.evaluate(loaded));
         return page;
     }
@@ -100,8 +101,8 @@ class Page {
         await this.evaluate(`document.querySelector(${JSON.stringify(selector)}).select()`);
         await this.send('Input.insertText', { text });
         for (const type of ['rawKeyDown', 'char', 'keyUp'])
-            await this.send('Input.dispatchKeyEvent',
-                { type, key: 'Enter', code: 'Enter', windowsVirtualKeyCode: 13, text: type === 'char' ? '\r' : undefined });
+            await this.send('Input.dispatchKeyEvent', { type, key: 'Enter', code: 'Enter', windowsVirtualKeyCode: 13,
+                text: type === 'char' ? '\r' : undefined });
     }
 
     /** Clicks in the middle of an element. */

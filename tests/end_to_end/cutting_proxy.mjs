@@ -1,5 +1,5 @@
-// A TCP proxy that cuts connections behind so many bytes of what the server sends, or refuses new ones on demand: what
-// networks and proxies do to clients that cannot be told to fail.
+// A TCP proxy that cuts connections behind so many bytes of what the server sends, or refuses new ones on demand:
+// what networks and proxies do to clients that cannot be told to fail.
 import net from 'node:net';
 
 export class CuttingProxy {

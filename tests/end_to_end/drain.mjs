@@ -23,7 +23,7 @@ async function draining(server) {
     });
 }
 
-test('streams get a retry and a clean last chunk, spread over the drain time, and the exit code is 0 (L01)', async () => {
+test('streams get a retry and a clean last chunk, spread over the drain time, and the exit is 0 (L01)', async () => {
     const drainMs = 600;
     const server = await Server.start(['--drain', `${drainMs}`, '--retry', '100', '--threads', '2']);
     const streams = await openStreams(server, 24);

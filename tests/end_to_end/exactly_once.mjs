@@ -72,7 +72,7 @@ class Subscriber {
     constructor(server, order, random, total, cuts, epoch) {
         Object.assign(this, { server, random, total, cuts });
         this.ledger = new Ledger(order, epoch);
-        this.lastId = `${epoch}.0`; // before the first event: without an id nothing is promised to one who is cut early
+        this.lastId = `${epoch}.0`; // before the first: to one who is cut before it has an id nothing is promised
         this.connections = 0;
         this.midEvent = 0; // cuts that left half an event behind
         this.done = new Promise((resolve, reject) => Object.assign(this, { resolve, reject }));
@@ -120,8 +120,8 @@ class Subscriber {
     }
 
     cut() {
-        if (this.decoder.rest !== '' || this.decoder.data.length > 0 || this.decoder.id !== undefined) this.midEvent++;
-        const { peer } = this;
+        const { peer, decoder } = this;
+        if (decoder.rest !== '' || decoder.data.length > 0 || decoder.id !== undefined) this.midEvent++;
         this.peer = null;
         peer.onData = () => {};
         this.ledger.forgetGaps();
@@ -207,7 +207,8 @@ function report({ subscribers, total, seconds, requests }) {
     const least = Math.min(...subscribers.map(each => each.cutsMade()));
     say(`${total} events in ${requests} requests, ${SUBSCRIBERS} subscribers: ${sum(each => each.ledger.received)} ` +
         `received, ${sum(each => each.ledger.lost)} in ${sum(each => each.ledger.gaps)} gaps; ` +
-        `${sum(each => each.cutsMade())} cuts (at least ${least} each), ${sum(each => each.midEvent)} inside an event; ` +
+        `${sum(each => each.cutsMade())} cuts (at least ${least} each), ` +
+        `${sum(each => each.midEvent)} inside an event; ` +
         `${seconds.toFixed(1)} s`);
 }
 

@@ -27,7 +27,7 @@ async function refuse(server, bytes, status, code) {
     await expectRefusal(peer, status, code);
 }
 
-// ---- Joined and cut ------------------------------------------------------------------------------------------------
+// ---- Joined and cut -----------------------------------------------------------------------------------------------
 
 test('a hundred pipelined requests are answered in their order', async () => {
     const server = await Server.start();
@@ -79,7 +79,7 @@ test('a chunked request sent in single bytes is the same request (N09, H31)', as
     peer.destroy();
 });
 
-// ---- How connections go on and end -----------------------------------------------------------------------------------
+// ---- How connections go on and end --------------------------------------------------------------------------------
 
 test('connections are kept until one side says close', async () => {
     const server = await Server.start();
@@ -171,7 +171,7 @@ test('it listens on IPv6 as well, where there is any (N16)', async () => {
     assert.deepEqual(await stream.take(1), ['x']);
 });
 
-// ---- Early refusals ----------------------------------------------------------------------------------------------------
+// ---- Early refusals -----------------------------------------------------------------------------------------------
 
 test('a refusal while the body is still arriving is read whole, not lost to a reset (H23)', async () => {
     const server = await Server.start();
@@ -199,7 +199,7 @@ test('a body over the limit gets 413, announced or chunked, and leaves nothing (
     assert.equal((await server.facts('b')).published, 1);
 });
 
-// ---- Limits --------------------------------------------------------------------------------------------------------------
+// ---- Limits -------------------------------------------------------------------------------------------------------
 
 test('heads are bounded: the target, the whole, and the number of headers (H19, H20)', async () => {
     const server = await Server.start(['--max-head', '2k', '--max-headers', '10']);
@@ -290,7 +290,7 @@ test('connections are bounded: one more is told so, those that are there go on',
     });
 });
 
-// ---- What is no request ---------------------------------------------------------------------------------------------------
+// ---- What is no request -------------------------------------------------------------------------------------------
 
 const HOST = 'Host: a\r\n';
 const refusals = [
@@ -298,7 +298,8 @@ const refusals = [
         400, 'conflicting_length'],
     ['H02 two lengths', `POST /health HTTP/1.1\r\n${HOST}Content-Length: 5\r\nContent-Length: 5\r\n\r\nhello`, 400,
         'conflicting_length'],
-    ['H03 signed length', `POST /health HTTP/1.1\r\n${HOST}Content-Length: +5\r\n\r\nhello`, 400, 'bad_content_length'],
+    ['H03 signed length', `POST /health HTTP/1.1\r\n${HOST}Content-Length: +5\r\n\r\nhello`, 400,
+        'bad_content_length'],
     ['H04 other coding', `POST /health HTTP/1.1\r\n${HOST}Transfer-Encoding: gzip, chunked\r\n\r\n`, 501,
         'transfer_encoding_not_supported'],
     ['H05 coding in 1.0', `POST /health HTTP/1.0\r\n${HOST}Transfer-Encoding: chunked\r\n\r\n`, 400,

@@ -1,5 +1,5 @@
-// Peers that are slow, stall, flood or vanish, and descriptors that run out: each ends by its own limit, and nobody else
-// notices.
+// Peers that are slow, stall, flood or vanish, and descriptors that run out: each ends by its own limit, and nobody
+// else notices.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { hasCommand, isInstrumented, run, say, Server, test, until } from './support.mjs';
@@ -130,7 +130,7 @@ test('a client that floods its stream with bytes is cut off (N17)', async () => 
     await witness.check();
 });
 
-test('nothing spins: idle, stalled, half-closed and lingering peers cost no time of the processor (N06)', async () => {
+test('nothing spins: idle, stalled, half-closed and lingering peers cost no processor time (N06)', async () => {
     const server = await Server.start(['--stall-timeout', '10m', '--heartbeat', '0', ...LARGE]);
     for (let i = 0; i < 50; i++) await server.stream('idle');
     const stalled = await server.stream('stalled');
@@ -152,7 +152,7 @@ test('nothing spins: idle, stalled, half-closed and lingering peers cost no time
     assert.ok(used < 200, `${used} ms`);
 });
 
-// ---- Descriptors -----------------------------------------------------------------------------------------------------
+// ---- Descriptors --------------------------------------------------------------------------------------------------
 
 async function atBaseline(server, baseline) {
     await until('the descriptors to be back', () => server.descriptors() <= baseline);
@@ -177,7 +177,7 @@ test('two thousand connects and instant closes leave nothing behind (N07, N11)',
     await witness.check();
 });
 
-test('five hundred idle streams come and go; descriptors return and memory does not grow with each round', async () => {
+test('five hundred idle streams come and go; descriptors return, memory does not grow with each round', async () => {
     const server = await Server.start();
     const witness = await openWitness(server);
     const baseline = server.descriptors();
@@ -233,7 +233,7 @@ test('out of descriptors, accepting pauses, streams go on, and it recovers by it
     for (const peer of [asker, late]) peer.destroy();
 });
 
-test('started with few descriptors it lowers its limit of connections and says so when it is reached (R01)', async () => {
+test('started with few descriptors it takes fewer connections, and says so when they are reached (R01)', async () => {
     if (!hasCommand('prlimit')) {
         say('SKIPPED: prlimit is not installed');
         return;

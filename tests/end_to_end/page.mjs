@@ -1,5 +1,5 @@
-// The page at / in headless Chromium: events arrive, the button cuts, and what was published meanwhile is replayed with
-// nothing missing and nothing twice. And the browser's own EventSource, through a network that cuts.
+// The page at / in headless Chromium: events arrive, the button cuts, and what was published meanwhile is replayed
+// with nothing missing and nothing twice. And the browser's own EventSource, through a network that cuts.
 //
 // With --screenshot FILE the page is pictured at the end of the first test.
 import assert from 'node:assert/strict';
@@ -94,7 +94,7 @@ test('the demo shows this machine', async () => {
 test("the browser's own EventSource comes back through cuts and has every event once and in order", async () => {
     const server = await Server.start(['--retry', '10', '--replay', '100000']);
     const random = chance(options.seed);
-    const proxy = await CuttingProxy.start(server.port, () => 5000 + random.below(60000));
+    const proxy = await CuttingProxy.start(server.port, () => 5000 + random.below(20000));
     await server.request('PUT', '/sessions/native');
     const page = await browser.open(`http://127.0.0.1:${proxy.port}/health`);
     await page.evaluate(`(() => {

@@ -1,5 +1,5 @@
-// kill -9 and restart on the same port: every client that comes back is told that the epoch has changed, and which one
-// it is now. None silently goes on.
+// kill -9 and restart on the same port: every client that comes back is told that the epoch has changed, and which
+// one it is now. None silently goes on.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { loadEventSource } from './packages.mjs';
@@ -58,7 +58,8 @@ class NpmClient {
     constructor(EventSource, port) {
         this.heard = [];
         this.source = new EventSource(`http://127.0.0.1:${port}/sessions/${SESSION}/events`);
-        this.source.addEventListener('message', event => this.heard.push({ data: event.data, id: event.lastEventId }));
+        const take = event => this.heard.push({ data: event.data, id: event.lastEventId });
+        this.source.addEventListener('message', take);
         this.source.addEventListener('gap', event => this.heard.push({ gap: JSON.parse(event.data) }));
     }
 

@@ -20,7 +20,7 @@ async function expectNothing(server, session) {
     assert.equal((await server.request('GET', `/sessions/${session}`)).status, 404);
 }
 
-// ---- Sessions ------------------------------------------------------------------------------------------------------
+// ---- Sessions -----------------------------------------------------------------------------------------------------
 
 test('PUT creates a session once and then confirms it', async () => {
     const server = await Server.start(['--replay', '7']);
@@ -103,11 +103,12 @@ test('a session without subscriber and publish ends after the idle time', async 
     assert.equal(await server.metric('sessions_expired_total'), 1);
 });
 
-// ---- Publishing ----------------------------------------------------------------------------------------------------
+// ---- Publishing ---------------------------------------------------------------------------------------------------
 
 test('POST publishes the body as one event, whatever its bytes and type are', async () => {
     const server = await Server.start();
-    const types = { 'text/plain': 'a\nb', 'application/json': '{"a":[1,2]}', 'application/octet-stream': '', '': '\0' };
+    const types = { 'text/plain': 'a\nb', 'application/json': '{"a":[1,2]}', 'application/octet-stream': '',
+        '': '\0' };
     let sequence = 1;
     for (const [type, body] of Object.entries(types)) {
         const headers = type ? { 'Content-Type': type } : {};
@@ -197,7 +198,7 @@ test('publishes of a chunked body are the same as of one with a length', async (
     assert.deepEqual(await stream.take(1), ['abcd']);
 });
 
-// ---- Methods and other routes ----------------------------------------------------------------------------------------
+// ---- Methods and other routes -------------------------------------------------------------------------------------
 
 test('HEAD answers as GET does, without the body (H26)', async () => {
     const server = await Server.start();
@@ -258,10 +259,11 @@ test('metrics count what happened', async () => {
     assert.equal(await server.metric('subscribers'), 0);
 });
 
-// ---- Who may ----------------------------------------------------------------------------------------------------------
+// ---- Who may ------------------------------------------------------------------------------------------------------
 
 const TOKEN = 'a-token-of-at-least-16-bytes';
-const ADMIN = [['POST', '/sessions/x/events'], ['PUT', '/sessions/x'], ['DELETE', '/sessions/x'], ['GET', '/metrics']];
+const ADMIN = [['POST', '/sessions/x/events'], ['PUT', '/sessions/x'], ['DELETE', '/sessions/x'],
+    ['GET', '/metrics']];
 
 test('with a token, publish and admin routes need it; the others do not', async () => {
     const file = path.join(temporaryDirectory(), 'token');

@@ -46,7 +46,7 @@ class Reader {
         this.stream.peer.socket.resume();
     }
 
-    /** Every number from `oldest` to `newest` is either received or in a gap, in order; returns how many were lost. */
+    /** Every number from `oldest` to `newest` is received or in a gap, in order; returns how many were lost. */
     check(oldest, newest) {
         let next = oldest;
         let lost = 0;

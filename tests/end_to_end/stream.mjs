@@ -32,7 +32,7 @@ function withoutRetry(text) {
     return text.slice(match[0].length);
 }
 
-// ---- Bytes ---------------------------------------------------------------------------------------------------------
+// ---- Bytes --------------------------------------------------------------------------------------------------------
 
 test('the head has what browsers and proxies need, and no length (N14)', async () => {
     const server = await Server.start();
@@ -112,7 +112,7 @@ test('a quiet stream gets comments, between events only (S10, S20)', async () =>
     ndjson.peer.destroy();
 });
 
-// ---- Choosing --------------------------------------------------------------------------------------------------------
+// ---- Choosing -----------------------------------------------------------------------------------------------------
 
 test('Accept chooses between SSE and NDJSON, and 406 says that there is nothing else (H28)', async () => {
     const server = await Server.start();
@@ -150,7 +150,7 @@ test('without an id a stream starts at the oldest kept, or with from=now at the 
     assert.equal(answer.code, 'invalid_from');
 });
 
-// ---- Resuming: every outcome of design 4 --------------------------------------------------------------------------------
+// ---- Resuming: every outcome of design 4 --------------------------------------------------------------------------
 
 async function expectGap(stream, facts) {
     const frame = await stream.next();
@@ -199,7 +199,8 @@ test('an id from the future, another epoch, another session or nowhere gives a g
         const ids = [[`${epoch}.4`, 'ahead'], [`${epoch}.999999999999`, 'ahead'], [`${old}.1`, 'epoch'],
             [`${old}.0`, 'epoch'], [other, 'session'], ['17', 'malformed'], ['no-id', 'malformed'],
             [`${epoch}.01`, 'malformed'], [`${epoch}.`, 'malformed'], [`${epoch}.3x`, 'malformed'],
-            ['x'.repeat(8000), 'malformed'], ['\xE9\xFF', 'malformed'], [`${epoch}.99999999999999999999`, 'malformed']];
+            ['x'.repeat(8000), 'malformed'], ['\xE9\xFF', 'malformed'],
+            [`${epoch}.99999999999999999999`, 'malformed']];
         for (const [lastId, reason] of ids) {
             for (const way of [{ headers: { 'Last-Event-ID': lastId } },
                 { query: `?last_event_id=${encodeURIComponent(lastId)}` }]) {
@@ -263,7 +264,7 @@ test('two subscribers at different places get each their own events (E12)', asyn
         assert.deepEqual(await streams[last].take(6 - last), ['1', '2', '3', '4', '5', '6'].slice(last));
 });
 
-// ---- Ends ----------------------------------------------------------------------------------------------------------------
+// ---- Ends ---------------------------------------------------------------------------------------------------------
 
 test('DELETE sends everything, then an end event, then the last chunk', async () => {
     const server = await Server.start();

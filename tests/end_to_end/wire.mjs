@@ -1,9 +1,9 @@
-// A client of HTTP/1.1, SSE and NDJSON that shares nothing with weir's own code: it is what the server is measured by.
+// A client of HTTP/1.1, SSE and NDJSON that shares nothing with weir's own code: what the server is measured by.
 import net from 'node:net';
 
 const PATIENCE_MS = 60000;
 
-// ---- Heads ---------------------------------------------------------------------------------------------------------
+// ---- Heads --------------------------------------------------------------------------------------------------------
 
 /** The head at the start of the bytes with the size that it takes, or null while it is not complete. */
 export function parseHead(bytes) {
@@ -23,7 +23,7 @@ export function parseHead(bytes) {
     return { status: Number(match[1]), reason: match[2], headers, size: end + 4 };
 }
 
-// ---- Chunks --------------------------------------------------------------------------------------------------------
+// ---- Chunks -------------------------------------------------------------------------------------------------------
 
 /** Takes chunks apart, whatever the pieces in which they come. `give` gets data; `done` tells of the last chunk. */
 export class ChunkDecoder {
@@ -69,7 +69,7 @@ export class ChunkDecoder {
     }
 }
 
-// ---- Event streams ---------------------------------------------------------------------------------------------------
+// ---- Event streams ------------------------------------------------------------------------------------------------
 
 /** SSE as the WHATWG standard has it, byte by byte tolerant of any cut. Gives {type: 'event', id, kind, data},
  * {type: 'comment', text} and {type: 'retry', ms}. `id` is undefined for an event that carries none. */
@@ -141,7 +141,7 @@ export class NdjsonDecoder {
     }
 }
 
-// ---- Connections -----------------------------------------------------------------------------------------------------
+// ---- Connections --------------------------------------------------------------------------------------------------
 
 /** One TCP or Unix connection. What arrives waits in `received` until it is taken, or goes to `onData`. */
 export class Peer {
@@ -266,7 +266,7 @@ export class Peer {
     }
 }
 
-// ---- A subscriber ------------------------------------------------------------------------------------------------------
+// ---- A subscriber -------------------------------------------------------------------------------------------------
 
 /** An open stream of a session. Frames wait in `frames` until taken; gaps and ends, which carry no id, get the types
  * 'gap' and 'end' with their `facts`. */
