@@ -70,7 +70,8 @@ WEIR_API int weir_server_create(weir_server **server, weir_engine *engine, const
  * there is none. Valid while the server lives. */
 WEIR_API const char *weir_server_address(const weir_server *server, int which);
 
-/* One line that says which backend runs and why: "io_uring (kernel 6.18)", "epoll (io_uring_setup: EPERM)". */
+/* One line that says which backend runs and why: "io_uring: kernel 6.18", "epoll: io_uring_setup:
+ * Operation not permitted". */
 WEIR_API const char *weir_server_backend(const weir_server *server);
 
 /* Starts one thread per reactor. WEIR_NO_MEMORY when a thread cannot be made; those already made are stopped. */

@@ -159,12 +159,18 @@ static inline int claim_sequence(weir_producer *producer, weir_session *session,
     return claim_slowly(session, slots, mine->reference, mine->cell, sequence, replaced);
 }
 
+/* A producer that stays with a session knows where it stands, and tells the others only now and then: the shared word is
+ * a line that two producers would pass back and forth for every event, and whoever starts there steps over no more
+ * slots than this. One that comes from another session always tells. */
+#define HINT_EVERY 8u
+
 /* After the claim: what others may want to know, and what this producer can use again. */
 static inline void settle(weir_producer *producer, weir_session *session, struct slots *slots, cell_reference mine,
                           cell_reference replaced, uint64_t sequence) {
-    u64_store_release(&session->hint, sequence + 1); /* H1 */
+    bool returning = producer->bound_epoch == session->epoch;
+    if (UNLIKELY(!returning || sequence % HINT_EVERY == 0)) u64_store_release(&session->hint, sequence + 1); /* H1 */
     WEIR_MARK(PUBLISH_HINT_STORED);
-    if (UNLIKELY(producer->bound_epoch != session->epoch)) producer->bound_epoch = session->epoch;
+    if (UNLIKELY(!returning)) producer->bound_epoch = session->epoch;
     producer->hint = sequence + 1;
     cell_stock_spend(&producer->stock, cell_class(mine));
     if (LIKELY(both_small(mine, replaced)))

@@ -23,7 +23,9 @@
 #include "line_reader.h"
 #include "options.h"
 
-enum { BATCH_LINES = 512, BATCH_BYTES = 256 * 1024, BASE_WAIT_MS = 250, PROGRESS_MS = 100 };
+/* One request's lines are published at once: fewer than the server keeps by default (256), or a subscriber that is up to
+ * date would find the first of them gone. */
+enum { BATCH_LINES = 128, BATCH_BYTES = 256 * 1024, BASE_WAIT_MS = 250, PROGRESS_MS = 100 };
 
 enum unknown_choice { UNKNOWN_STOP = 0, UNKNOWN_SKIP, UNKNOWN_RESEND };
 

@@ -73,10 +73,10 @@ static void an_unanswered_request_stops_it_with_its_lines_named_unknown(void **u
     assert_silent_on("not accepted");
 }
 
-/* 600 short lines are one full request of 512 and one of 88. */
+/* 216 short lines are one full request of 128 and one of 88. */
 static void write_many(char *out, size_t capacity) {
     size_t used = 0;
-    for (int i = 1; i <= 600; i++) {
+    for (int i = 1; i <= 216; i++) {
         used += (size_t)snprintf(out + used, capacity - used, "%d\n", i);
     }
 }
@@ -90,12 +90,12 @@ static void with_skip_it_goes_on_behind_the_lines_of_unknown_outcome(void **unus
     assert_memory_equal(peer.request.body, "1\n2\n", 4);
     peer_hang_up(&peer);
     peer_take(&peer, true);
-    assert_memory_equal(peer.request.body, "513\n514\n", 8);
+    assert_memory_equal(peer.request.body, "129\n130\n", 8);
     peer_answer(&peer, "201 Created", "{\"first\":\"e.1\",\"last\":\"e.88\",\"count\":88}");
     finish();
     assert_int_equal(result.code, 3);
     assert_says("88 lines accepted");
-    assert_says("outcome unknown (512): 1-512");
+    assert_says("outcome unknown (128): 1-128");
 }
 
 static void without_skip_what_follows_them_is_named_not_sent(void **unused) {
@@ -104,13 +104,13 @@ static void without_skip_what_follows_them_is_named_not_sent(void **unused) {
     write_many(input, sizeof input);
     start(input, NULL);
     peer_take(&peer, true);
-    peer_answer(&peer, "201 Created", "{\"first\":\"e.1\",\"last\":\"e.512\",\"count\":512}");
+    peer_answer(&peer, "201 Created", "{\"first\":\"e.1\",\"last\":\"e.128\",\"count\":128}");
     peer_take(&peer, true);
     peer_hang_up(&peer);
     finish();
     assert_int_equal(result.code, 3);
-    assert_says("512 lines accepted");
-    assert_says("outcome unknown (88): 513-600");
+    assert_says("128 lines accepted");
+    assert_says("outcome unknown (88): 129-216");
     assert_silent_on("not sent");
 }
 
