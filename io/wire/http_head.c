@@ -15,6 +15,7 @@ struct head {
     struct span target, name, value;
     unsigned header_count;
     bool length_seen, coding_seen, expectation_unknown;
+    bool finished; /* llhttp has seen the end of the head */
 };
 
 static bool refuse_at(struct head *head, const char *where, unsigned status, const char *code, const char *message) {
@@ -278,6 +279,7 @@ static int on_head_end(llhttp_t *machine) {
     request->keep_alive = llhttp_should_keep_alive(machine) && !(machine->flags & F_CONNECTION_CLOSE);
     machine->upgrade = 0; /* no upgrade is offered, so what follows stays HTTP/1.1 (RFC 9110 7.8) */
     if (!judge(head)) return -1;
+    head->finished = true;
     bool chunked = (machine->flags & F_CHUNKED) != 0;
     if (chunked == request->chunked && (chunked || machine->content_length == request->content_length)) return 0;
     refuse_head(head, 400, "conflicting_length", "The length of the body has two readings");
@@ -337,7 +339,8 @@ bool http_head_read(struct http_reader *reader, const struct http_limits *limits
     reader->machine.data = NULL;
     if (problem->status != 0) return false;
     if (error != HPE_OK) return refuse_as_llhttp(&reading, error);
-    if (reading.header_count != header_count)
+    /* Not finished: llhttp takes a method of HTTP/2 for the start of a preface, and waits for more of it. */
+    if (!reading.finished || reading.header_count != header_count)
         return refuse_head(&reading, 400, "unreadable_head", "The request cannot be read");
     return true;
 }

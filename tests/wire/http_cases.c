@@ -324,6 +324,7 @@ const struct http_case http_cases[] = {
     CASE("H18: half a method", "GE / HTTP/1.1\r\n" HOST "\r\n", "501 method_not_known"),
     CASE("H18: a method of RTSP", "DESCRIBE / HTTP/1.1\r\n" HOST "\r\n", "501 method_not_known"),
     CASE("H18: a method of HTTP/2", "PRI / HTTP/1.1\r\n" HOST "\r\n", "400 unreadable_head"),
+    CASE("H18: a method of HTTP/2 without a header", "PRI / HTTP/1.1\r\n\r\n", "400 unreadable_head"),
     CASE("H18: TRACE is known", "TRACE / HTTP/1.1\r\n" HOST "\r\n", "OTHER / host=a;"),
     CASE("H18: PATCH is known", "PATCH /x HTTP/1.1\r\n" HOST "Content-Length: 1\r\n\r\nx",
          "OTHER /x host=a length=1 body=x;"),
