@@ -38,7 +38,7 @@ static const struct option_row serve_rows[] = {
     {OPTION_BYTES, "max-event", "BYTES", "Largest event.", ROW(max_event), WEIR_EVENT_BYTES_MAX, 1,
      WEIR_EVENT_BYTES_MAX},
     {OPTION_NUMBER, "max-sessions", "N", "Sessions at a time.", ROW(max_sessions), 65536, 1, 1 << 24},
-    {OPTION_BYTES, "max-session-bytes", "BYTES", "One session's memory for events over 496 bytes.",
+    {OPTION_BYTES, "max-session-bytes", "BYTES", "One session's memory for events over 1,008 bytes.",
      ROW(max_session_bytes), 16 << 20, 1, (uint64_t)1 << 40},
     {OPTION_BYTES, "max-bytes", "BYTES", "All sessions' memory for events.", ROW(max_bytes), 1 << 30, 1,
      (uint64_t)1 << 40},

@@ -197,52 +197,45 @@ static bool find_form(const struct route_call *call, enum body_form *form) {
     return false;
 }
 
-static bool find_kind(const struct route_call *call, uint32_t *kind) {
+/* The kind named by the parameter, still without a number: an empty name is the default kind. */
+static bool find_kind_name(const struct route_call *call, char room[WEIR_NAME_MAX], struct span *name) {
     struct span encoded;
-    char name[WEIR_NAME_MAX];
-    *kind = 0;
+    *name = (struct span){room, 0};
     if (!http_query_find(call->request->query, "event", &encoded)) return true;
-    long length = http_decode(encoded, name, sizeof(name));
-    struct span decoded = {name, length > 0 ? (size_t)length : 0};
-    int status = WEIR_INVALID;
-    /* `message` is what clients call an event without a name. */
-    if (span_equal(decoded, SPAN("message"))) return true;
-    if (length > 0 && text_utf8_valid_prefix(decoded) == decoded.length)
-        status = weir_kind(call->connection->reactor->shared->engine, name, decoded.length, kind);
-    if (status == WEIR_OK) return true;
-    if (status == WEIR_INVALID)
+    long length = http_decode(encoded, room, WEIR_NAME_MAX);
+    name->length = length > 0 ? (size_t)length : 0;
+    if (length <= 0 || text_utf8_valid_prefix(*name) < name->length) {
         respond_error(call->connection, call->request, 400, "invalid_event",
                       "An event kind has 1 to 64 bytes of UTF-8 without line breaks and NUL.", NULL);
-    else
-        respond_status(call->connection, call->request, status);
-    return false;
+        return false;
+    }
+    /* A client could not tell these from the server's own. */
+    if (span_equal(*name, SPAN("gap")) || span_equal(*name, SPAN("end"))) {
+        respond_error(call->connection, call->request, 400, "reserved_event",
+                      "The event kinds gap and end are the server's own.", NULL);
+        return false;
+    }
+    /* `message` is what clients call an event without a name. */
+    if (span_equal(*name, SPAN("message"))) name->length = 0;
+    return true;
 }
 
-/* Session kinds that weir sends itself cannot be published: a client could not tell them apart. */
-static bool kind_is_reserved(const struct route_call *call) {
-    struct span encoded;
-    char name[WEIR_NAME_MAX];
-    if (!http_query_find(call->request->query, "event", &encoded)) return false;
-    long length = http_decode(encoded, name, sizeof(name));
-    struct span decoded = {name, length > 0 ? (size_t)length : 0};
-    if (!span_equal(decoded, SPAN("gap")) && !span_equal(decoded, SPAN("end"))) return false;
-    respond_error(call->connection, call->request, 400, "reserved_event",
-                  "The event kinds gap and end are the server's own.", NULL);
-    return true;
+/* Numbers the kind, which is never forgotten: only once there is a session for it. */
+static int number_kind(const struct route_call *call, struct span name, uint32_t *kind) {
+    *kind = 0;
+    if (name.length == 0) return WEIR_OK;
+    return weir_kind(call->connection->reactor->shared->engine, name.data, name.length, kind);
 }
 
 void handle_publish(const struct route_call *call) {
     struct publication publication = {.call = call, .producer = call->connection->reactor->producer};
-    if (!find_form(call, &publication.form) || kind_is_reserved(call)) return;
-    if (!check_body(&publication) || !find_kind(call, &publication.kind)) return;
-    weir_open mode = connection_config(call->connection)->strict_sessions ? WEIR_OPEN_EXISTING : WEIR_OPEN_OR_CREATE;
-    int status = weir_session_open(call->connection->reactor->shared->engine, call->name.data, call->name.length,
-                                   mode, &publication.session, NULL);
-    if (status != WEIR_OK) {
-        respond_status(call->connection, call->request, status);
+    char room[WEIR_NAME_MAX];
+    struct span kind;
+    if (!find_form(call, &publication.form) || !find_kind_name(call, room, &kind) || !check_body(&publication) ||
+        !open_session_for_use(call, &publication.session))
         return;
-    }
-    status = publish_body(&publication);
+    int status = number_kind(call, kind, &publication.kind);
+    if (status == WEIR_OK) status = publish_body(&publication);
     if (status == WEIR_OK)
         respond_published(&publication);
     else

@@ -15,7 +15,10 @@ struct route_call {
     struct span name;
 };
 
-/* sessions.c */
+/* sessions.c. Both take a reference, or answer the request with what stands against it and return false. For use means
+ * that the session is created on its first use, unless the server is strict. */
+bool open_session(const struct route_call *call, weir_open mode, weir_session **session, int *created);
+bool open_session_for_use(const struct route_call *call, weir_session **session);
 void handle_session_put(const struct route_call *call);
 void handle_session_get(const struct route_call *call);
 void handle_session_delete(const struct route_call *call);

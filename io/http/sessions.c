@@ -41,39 +41,35 @@ static void respond_facts(const struct route_call *call, const weir_session *ses
     respond_json(call->connection, call->request, status, span);
 }
 
+bool open_session(const struct route_call *call, weir_open mode, weir_session **session, int *created) {
+    int status = weir_session_open(engine_of(call), call->name.data, call->name.length, mode, session, created);
+    if (status != WEIR_OK) respond_status(call->connection, call->request, status);
+    return status == WEIR_OK;
+}
+
+bool open_session_for_use(const struct route_call *call, weir_session **session) {
+    bool strict = connection_config(call->connection)->strict_sessions != 0;
+    return open_session(call, strict ? WEIR_OPEN_EXISTING : WEIR_OPEN_OR_CREATE, session, NULL);
+}
+
 void handle_session_put(const struct route_call *call) {
     weir_session *session;
     int created;
-    int status = weir_session_open(engine_of(call), call->name.data, call->name.length, WEIR_OPEN_OR_CREATE, &session,
-                                   &created);
-    if (status != WEIR_OK) {
-        respond_status(call->connection, call->request, status);
-        return;
-    }
+    if (!open_session(call, WEIR_OPEN_OR_CREATE, &session, &created)) return;
     respond_facts(call, session, created ? 201 : 200);
     weir_session_release(session);
 }
 
 void handle_session_get(const struct route_call *call) {
     weir_session *session;
-    int status =
-        weir_session_open(engine_of(call), call->name.data, call->name.length, WEIR_OPEN_EXISTING, &session, NULL);
-    if (status != WEIR_OK) {
-        respond_status(call->connection, call->request, status);
-        return;
-    }
+    if (!open_session(call, WEIR_OPEN_EXISTING, &session, NULL)) return;
     respond_facts(call, session, 200);
     weir_session_release(session);
 }
 
 void handle_session_delete(const struct route_call *call) {
     weir_session *session;
-    int status =
-        weir_session_open(engine_of(call), call->name.data, call->name.length, WEIR_OPEN_EXISTING, &session, NULL);
-    if (status != WEIR_OK) {
-        respond_status(call->connection, call->request, status);
-        return;
-    }
+    if (!open_session(call, WEIR_OPEN_EXISTING, &session, NULL)) return;
     weir_session_terminate(session);
     weir_session_release(session);
     struct response response = {.status = 204, .close = !call->request->keep_alive};

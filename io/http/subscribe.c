@@ -48,14 +48,6 @@ static bool find_start(const struct route_call *call, weir_start *start) {
     return false;
 }
 
-static bool open_session(const struct route_call *call, weir_session **session) {
-    weir_open mode = connection_config(call->connection)->strict_sessions ? WEIR_OPEN_EXISTING : WEIR_OPEN_OR_CREATE;
-    int status = weir_session_open(call->connection->reactor->shared->engine, call->name.data, call->name.length,
-                                   mode, session, NULL);
-    if (status != WEIR_OK) respond_status(call->connection, call->request, status);
-    return status == WEIR_OK;
-}
-
 /* HEAD says what GET would, and leaves nothing behind. */
 static void answer_head(const struct route_call *call, struct stream_profile profile) {
     respond_stream_head(call->connection, profile);
@@ -78,7 +70,7 @@ void handle_subscribe(const struct route_call *call) {
         answer_head(call, wanted.profile);
         return;
     }
-    if (!open_session(call, &wanted.session)) return;
+    if (!open_session_for_use(call, &wanted.session)) return;
     size_t before = connection->output.length;
     respond_stream_head(connection, wanted.profile);
     if (connection->state == CONNECTION_CLOSING) { /* no memory for the head */
