@@ -2,7 +2,8 @@
 include(CMakePackageConfigHelpers)
 file(RELATIVE_PATH WEIR_PC_TO_PREFIX /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig /prefix)
 
-install(FILES engine/weir.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(FILES engine/weir.h engine/weir_config.h engine/weir_channel.h engine/weir_consumer.h engine/weir_quota.h
+        DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(TARGETS weir_static weir_shared LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 configure_file(cmake/weir.pc.in weir.pc @ONLY)

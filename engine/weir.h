@@ -18,6 +18,11 @@
  *   | weir_poller   | weir_poller_create   | weir_poller_destroy      | one thread; producers wake it          |
  *   | weir_outlet   | weir_outlet_open     | weir_outlet_close        | the poller's thread                    |
  *   | weir_cursor   | weir_subscribe       | weir_unsubscribe         | one thread at a time; the caller's own memory |
+ *   |               | weir_attach          | weir_unsubscribe         |                                        |
+ *
+ * Further parts, each with a page of its own and included here: weir_config.h (statuses, configuration, presets),
+ * weir_channel.h (publish once to many sessions),
+ * weir_consumer.h (batches for those who do their own I/O), weir_quota.h (limits by principal, leases, tokens).
  *
  * Every function returns WEIR_OK (0) or one negative weir_status unless it says otherwise. A function that fails
  * changes nothing. Pointers passed in are read during the call only, unless a comment says that they are kept.
@@ -25,17 +30,10 @@
 #ifndef WEIR_H
 #define WEIR_H
 
-#include <stddef.h>
-#include <stdint.h>
+#include "weir_config.h"
 
 #ifdef __cplusplus
 extern "C" {
-#endif
-
-#if defined(__GNUC__)
-#define WEIR_API __attribute__((visibility("default")))
-#else
-#define WEIR_API
 #endif
 
 /* ---- Version ------------------------------------------------------------------------------------------------ */
@@ -47,136 +45,6 @@ extern "C" {
 
 /* The version of the library that is linked, which may differ from WEIR_VERSION. Any thread; never fails. */
 WEIR_API const char *weir_version(void);
-
-/* ---- Status ------------------------------------------------------------------------------------------------- */
-
-/* The one list of results: name, code, text. Codes from -1 to -19 are normal outcomes of a healthy program, codes
- * from -20 on are refusals: bad input, or a named limit that was reached. */
-#define WEIR_STATUS_LIST(X)                                                                                          \
-    X(OK, 0, "ok")                                                                                                   \
-    X(EMPTY, -1, "nothing to read yet")                                                                              \
-    X(GAP, -2, "events were lost; the gap names them")                                                               \
-    X(END, -3, "the session has ended")                                                                              \
-    X(LAGGED, -4, "the subscriber fell further behind than its queue depth")                                         \
-    X(FULL, -5, "the live queue is full")                                                                            \
-    X(CLOSED, -6, "the session has been terminated")                                                                 \
-    X(NOT_FOUND, -7, "no such session")                                                                              \
-    X(TOO_SMALL, -8, "the buffer is smaller than the event")                                                         \
-    X(BUSY, -9, "another subscriber holds the session's live queue")                                                 \
-    X(INVALID, -20, "an argument is out of range")                                                                   \
-    X(TOO_LARGE, -21, "the event is larger than max_event_bytes or the session's budget")                            \
-    X(NO_MEMORY, -22, "the allocator returned no memory")                                                            \
-    X(BYTES_LIMIT, -23, "max_bytes is reached")                                                                      \
-    X(SESSIONS_LIMIT, -24, "max_sessions is reached")                                                                \
-    X(SUBSCRIBERS_LIMIT, -25, "max_subscribers or max_session_subscribers is reached")                               \
-    X(KINDS_LIMIT, -26, "max_kinds is reached")                                                                      \
-    X(OUTLETS_LIMIT, -27, "max_outlets of the poller is reached")                                                    \
-    X(POLLERS_LIMIT, -28, "max_pollers is reached")                                                                  \
-    X(NO_ENTROPY, -29, "the entropy source failed")
-
-typedef enum weir_status {
-#define WEIR_STATUS_ENUM(name, code, text) WEIR_##name = code,
-    WEIR_STATUS_LIST(WEIR_STATUS_ENUM)
-#undef WEIR_STATUS_ENUM
-} weir_status;
-
-/* The text ("ok", ...) and the name ("WEIR_OK", ...) of a status. Static strings; a code that is not in the list
- * gives "unknown status" and "WEIR_UNKNOWN". Any thread; never fail. */
-WEIR_API const char *weir_strerror(int status);
-WEIR_API const char *weir_status_name(int status);
-
-/* ---- Configuration ------------------------------------------------------------------------------------------ */
-
-typedef struct weir_engine weir_engine;
-typedef struct weir_session weir_session;
-typedef struct weir_producer weir_producer;
-typedef struct weir_poller weir_poller;
-typedef struct weir_outlet weir_outlet;
-
-/* In a field where 0 would be meaningful, WEIR_NONE asks for zero (no replay, no expiry); 0 asks for the default. */
-#define WEIR_NONE UINT32_MAX
-
-#define WEIR_NAME_MAX        64u        /* bytes in a session name or in a kind name */
-#define WEIR_ID_MAX          64u        /* bytes in a wire id; weir's own take at most 32 */
-#define WEIR_EVENT_BYTES_MAX (1u << 20) /* the largest max_event_bytes */
-#define WEIR_CAPACITY_MAX    (1u << 24) /* the largest replay_capacity and queue_depth */
-#define WEIR_POLLERS_MAX     64u        /* the largest max_pollers */
-
-/* Time, injected. Both may be called from any thread at once and must not fail.
- * now_ns is monotonic; wall_ms is Unix time. */
-typedef struct weir_clock {
-    uint64_t (*now_ns)(void *context);
-    uint64_t (*wall_ms)(void *context);
-    void *context;
-} weir_clock;
-
-/* Memory, injected. Called from any thread, at create time, when a session first publishes and while pools grow;
- * never in steady-state publishing. `allocate` returns zeroed memory at the alignment (a power of two), or NULL. */
-typedef struct weir_allocator {
-    void *(*allocate)(void *context, size_t size, size_t alignment);
-    void (*release)(void *context, void *memory, size_t size, size_t alignment);
-    void *context;
-} weir_allocator;
-
-/* Randomness, injected; asked once per engine. Fills `size` bytes and returns 0, or returns another value. */
-typedef struct weir_entropy {
-    int (*fill)(void *context, void *memory, size_t size);
-    void *context;
-} weir_entropy;
-
-typedef enum weir_log_level { WEIR_LOG_ERROR = 1, WEIR_LOG_WARNING, WEIR_LOG_INFO, WEIR_LOG_DEBUG } weir_log_level;
-
-/* Log lines, injected; silent when NULL. `text` is valid during the call. Called from the thread that found it. */
-typedef struct weir_log {
-    void (*write)(void *context, weir_log_level level, const char *text);
-    void *context;
-} weir_log;
-
-/* What to do for a subscriber whose live queue is full (contract BKP, design 3.2). */
-typedef enum weir_policy {
-    WEIR_POLICY_SKIP = 0, /* a gap, and on from the oldest event inside queue_depth */
-    WEIR_POLICY_DETACH,   /* what is queued is delivered, then WEIR_LAGGED; the session keeps its events */
-    WEIR_POLICY_REFUSE, /* the producer gets WEIR_FULL and uses no sequence; one such subscriber per session. A publish
-                             under way while it attaches may still go one over; keep queue_depth below the ring */
-    WEIR_POLICY_EVICT   /* like DETACH, and the session is terminated */
-} weir_policy;
-
-/* Every field but `size`: 0 means the default that its comment names. Use WEIR_CONFIG_INIT and set what differs.
- * weir copies the structure. An unknown, longer structure is taken when its tail is zero. */
-typedef struct weir_config {
-    size_t size;                      /* sizeof(weir_config) */
-    uint32_t max_sessions;            /* 1 .. 2^24, default 65,536 */
-    uint32_t max_kinds;               /* distinct event kinds, 1 .. 2,047, default 1,024 */
-    uint32_t max_pollers;             /* consuming threads, 1 .. 64, default 16 */
-    uint32_t max_subscribers;         /* in all, default 1,048,576 */
-    uint32_t max_session_subscribers; /* of one session, default 65,536 */
-    uint32_t replay_capacity;         /* events kept per session, exact; default 256, WEIR_NONE keeps none */
-    uint32_t queue_depth;             /* live queue bound; default: replay_capacity, or 256 if that is none */
-    uint32_t max_event_bytes;         /* payload bytes of one event, default and most 1 MiB */
-    uint64_t max_session_bytes;       /* cell bytes one session may hold in events over 1,008 bytes; default 16 MiB.
-                                         Smaller events are bounded by their count. The oldest go first. */
-    uint64_t max_bytes;               /* cell memory of all sessions, default 1 GiB */
-    uint32_t idle_ttl_ms;             /* a session without subscriber and publish for so long ends at the next
-                                         sweep; default 300,000, WEIR_NONE never */
-    uint32_t reserved;                /* 0 */
-    uint64_t first_sequence;          /* of each session, default 1 */
-    weir_clock clock;                 /* default: the system's */
-    weir_allocator allocator;         /* default: a jemalloc arena of the engine's own */
-    weir_entropy entropy;             /* default: getrandom(2) */
-    weir_log log;                     /* default: silent */
-} weir_config;
-
-#ifdef __cplusplus /* which learnt to name a field here in C++20 */
-static inline weir_config weir_config_init(void) {
-    weir_config config = {};
-    config.size = sizeof(config);
-    return config;
-}
-#define WEIR_CONFIG_INIT weir_config_init()
-#else
-#define WEIR_CONFIG_INIT                                                                                             \
-    { .size = sizeof(weir_config) }
-#endif
 
 /* ---- Engine ------------------------------------------------------------------------------------------------- */
 
@@ -195,12 +63,41 @@ WEIR_API const weir_config *weir_engine_config(const weir_engine *engine);
  * Call it once per turn of a loop: events are stamped no finer than it is called. Any thread; wait-free. */
 WEIR_API uint64_t weir_engine_tick(weir_engine *engine);
 
-/* Ends sessions that have been idle for idle_ttl_ms, looking at no more than `budget` session places and going on
- * where the last call stopped. Returns how many ended. Any one thread at a time; a publish or subscribe that gets in
- * between keeps its session (the end is claimed at the very sequence that was seen idle). */
+/* What a sweep looks for. */
+#define WEIR_SWEEP_IDLE      1u /* idle_ttl_ms */
+#define WEIR_SWEEP_ABSOLUTE  2u /* absolute_ttl_ms */
+#define WEIR_SWEEP_TOKENS    4u /* consumers' tokens past their expiry (TOK-06) */
+#define WEIR_SWEEP_CONSUMERS 8u /* consumers silent for consumer_ttl_ms */
+
+typedef struct weir_sweep {
+    uint32_t what;        /* WEIR_SWEEP_ bits; 0: all */
+    uint32_t budget;      /* session places to look at, going on where the last sweep stopped; 0: every one */
+    uint64_t idle_ttl_ms; /* 0: the configured one; beyond 2^53 it is read as 30 days (TTL-06) */
+    /* Called for each session that this sweep ended, which is valid during the call. May be NULL. */
+    void (*ended)(void *context, weir_session *session, weir_end_reason reason);
+    void *context;
+} weir_sweep;
+
+/* Ends what is past its time. Returns how many sessions ended. Any one thread at a time. A publish, attach or new token
+ * that gets in between keeps its session: the end is claimed at the very sequence and attachment that were seen
+ * (TTL-18, TOK-14). Memory of sessions that are gone goes back to the system. NULL is all, everywhere. */
+WEIR_API uint32_t weir_engine_sweep_for(weir_engine *engine, const weir_sweep *sweep);
+
+/* weir_engine_sweep_for everything at up to `budget` session places. */
 WEIR_API uint32_t weir_engine_sweep(weir_engine *engine, uint32_t budget);
 
+/* The same on a schedule: once per turn of a loop, it sweeps up to `budget` places if a sweep is due or under way. The
+ * first is due one sweep_interval_ms after the engine was created; ticks that were missed are not made up (TTL-13,
+ * TTL-17). Returns how many sessions ended, and in *next_ms, which may be NULL, after how many ms to call again. Any one
+ * thread at a time. */
+WEIR_API uint32_t weir_engine_maintain(weir_engine *engine, uint32_t budget, uint32_t *next_ms);
+
+/* Ends all sessions as shut down, and refuses new ones from now on with WEIR_SHUT_DOWN: first this, then let consumers
+ * read what is queued, then weir_engine_destroy (LF-08). Any thread; lock-free. */
+WEIR_API void weir_engine_shut_down(weir_engine *engine);
+
 typedef struct weir_stats {
+    uint64_t node_id;          /* of the configuration */
     uint64_t sessions;         /* now */
     uint64_t subscribers;      /* now */
     uint64_t sessions_created; /* since create, like all below */
@@ -208,13 +105,28 @@ typedef struct weir_stats {
     uint64_t sessions_expired; /* of those, by the sweep */
     uint64_t published;        /* events; exact once the producers are at rest */
     uint64_t published_bytes;
-    uint64_t publish_full;    /* WEIR_FULL */
-    uint64_t publish_refused; /* too large, no memory, bytes limit, closed */
-    uint64_t wakeups;         /* calls of a poller's wake function */
-    uint64_t gaps;            /* gaps reported to readers */
-    uint64_t lost;            /* events named in those gaps */
-    uint64_t cell_bytes;      /* cell memory taken from the allocator */
-    uint64_t kinds;           /* kinds known */
+    uint64_t publish_full;     /* WEIR_FULL */
+    uint64_t publish_refused;  /* too large, no memory, bytes limit, closed */
+    uint64_t wakeups;          /* calls of a poller's wake function */
+    uint64_t gaps;             /* gaps reported to readers */
+    uint64_t lost;             /* events named in those gaps */
+    uint64_t cell_bytes;       /* cell memory taken from the allocator */
+    uint64_t kinds;            /* kinds known */
+    uint64_t live_accepted;    /* publishes that an attached consumer had room for (STA-07, like all below) */
+    uint64_t live_full;        /* that met a full live queue */
+    uint64_t live_closed;      /* that met a consumer who had gone */
+    uint64_t evicted_overflow; /* sessions ended for a full queue */
+    uint64_t evicted_token;    /* for an expired token */
+    uint64_t evicted_peer;     /* for a consumer who had gone */
+    uint64_t detached_lagging; /* attachments ended for a full queue, their session living on */
+    uint64_t displaced;        /* attachments that another one displaced */
+    uint64_t replays;          /* weir_replay, and attaching anywhere but at the end */
+    uint64_t bytes_read;       /* payload bytes handed to cursors, told when they have caught up or detach */
+    uint64_t conflated;        /* events superseded by a later one of their key */
+    uint64_t channels;         /* now */
+    uint64_t memberships;      /* now: sessions in channels */
+    uint64_t broadcasts;       /* events published to channels */
+    uint64_t evicted_events;   /* oldest events given up for max_bytes or max_session_bytes */
 } weir_stats;
 
 /* Fills *stats from relaxed counters, walking no session list. Any thread; wait-free for publishers. */
@@ -233,14 +145,51 @@ WEIR_API const char *weir_kind_name(const weir_engine *engine, uint32_t kind, si
 
 /* ---- Sessions ----------------------------------------------------------------------------------------------- */
 
-typedef enum weir_open { WEIR_OPEN_EXISTING = 0, WEIR_OPEN_OR_CREATE = 1 } weir_open;
+typedef enum weir_open {
+    WEIR_OPEN_EXISTING = 0,
+    WEIR_OPEN_OR_CREATE = 1,
+    WEIR_OPEN_RESERVE = 2 /* creates it to keep events until somebody attaches; not where nothing is kept (SES-14) */
+} weir_open;
 
 /* Finds the session called `name` (1 to WEIR_NAME_MAX bytes of [0-9A-Za-z._~-]) and takes a reference; creates it on
  * request. *created, which may be NULL, tells whether this call made it. A session is not touched on the hot path
  * by name: keep the handle. Any thread; lock-free, never held up by others' creating and removing.
- * WEIR_INVALID, WEIR_NOT_FOUND, WEIR_SESSIONS_LIMIT, WEIR_NO_MEMORY. */
+ * WEIR_INVALID, WEIR_NOT_FOUND, WEIR_SESSIONS_LIMIT, WEIR_NO_MEMORY, WEIR_SHUT_DOWN. */
 WEIR_API int weir_session_open(weir_engine *engine, const char *name, size_t length, weir_open mode,
                                weir_session **session, int *created);
+
+/* Whose session it is. Both parts are kept as given, at most WEIR_OWNER_MAX bytes each; NULL is none. */
+typedef struct weir_owner {
+    const char *tenant;
+    size_t tenant_length;
+    const char *principal;
+    size_t principal_length;
+} weir_owner;
+
+#define WEIR_OWNER_MAX 128u
+
+/* Creates a session and takes a reference. With `name` NULL the name is made here: a UUID v7 of the wall clock and the
+ * entropy source, 36 bytes (SES-26). `owner` may be NULL; it is fixed for the session's life (SES-30) and counts
+ * against max_principal_sessions. Any thread; lock-free.
+ * WEIR_BUSY (the name is taken), WEIR_INVALID (also a name of the caller's under WEIR_NAMES_SERVER),
+ * WEIR_PRINCIPAL_LIMIT and WEIR_SESSIONS_LIMIT (both fill *refusal, which may be NULL), WEIR_NO_MEMORY,
+ * WEIR_NO_ENTROPY, WEIR_SHUT_DOWN. */
+WEIR_API int weir_session_create(weir_engine *engine, const char *name, size_t length, const weir_owner *owner,
+                                 weir_session **session, weir_refusal *refusal);
+
+/* Finds a session and takes a reference, for a caller who may only have its own: each part of `owner` that is not NULL
+ * must be what the session was created with. A name that is none is not found either: one answer for all that a client
+ * can get wrong (MCP-06). Any thread; lock-free.
+ * WEIR_NOT_FOUND; under WEIR_SCOPE_EXPLICIT also WEIR_TENANT_MISMATCH, WEIR_PRINCIPAL_MISMATCH. */
+WEIR_API int weir_session_find(weir_engine *engine, const char *name, size_t length, const weir_owner *owner,
+                               weir_session **session);
+
+/* Ends the session of that name. WEIR_OK when this call ended it, WEIR_NOT_FOUND otherwise. Any thread; lock-free. */
+WEIR_API int weir_session_remove(weir_engine *engine, const char *name, size_t length);
+
+/* The name in text that a client sent: without white space around it (SES-34). WEIR_INVALID when nothing is left. The
+ * result points into `text`. Any thread. */
+WEIR_API int weir_session_name_parse(const char *text, size_t length, const char **name, size_t *name_length);
 
 /* Takes one more reference, for another owner. The caller must hold one. Any thread; wait-free. */
 WEIR_API void weir_session_retain(weir_session *session);
@@ -249,17 +198,10 @@ WEIR_API void weir_session_retain(weir_session *session);
  * Any thread; lock-free. */
 WEIR_API void weir_session_release(weir_session *session);
 
-typedef enum weir_end_reason {
-    WEIR_ENDED_NOT = 0,
-    WEIR_ENDED_TERMINATED, /* weir_session_terminate */
-    WEIR_ENDED_EXPIRED,    /* the idle sweep */
-    WEIR_ENDED_OVERFLOW    /* a subscriber's WEIR_POLICY_EVICT */
-} weir_end_reason;
-
 /* Ends the session: events published before stay readable by whoever holds it, later publishes get WEIR_CLOSED, its
  * name is free at once and its epoch never comes back. One order with publishes: every event that was accepted
- * precedes the end. Repeating it does nothing. Any thread; lock-free. */
-WEIR_API void weir_session_terminate(weir_session *session);
+ * precedes the end. WEIR_OK when this call ended it, WEIR_CLOSED when it had ended before. Any thread; lock-free. */
+WEIR_API int weir_session_terminate(weir_session *session);
 
 typedef struct weir_session_info {
     const char *name; /* valid while the caller holds its reference; not terminated by NUL */
@@ -272,6 +214,11 @@ typedef struct weir_session_info {
     uint32_t queue_depth;
     uint32_t subscribers;
     weir_end_reason ended;
+    weir_owner owner;         /* valid like name */
+    uint64_t created_wall_ms; /* Unix time, by the coarse clock */
+    uint64_t generation;      /* of the newest attachment, 0 before the first (SES-15) */
+    uint32_t channels;        /* that it is a member of */
+    uint64_t bytes;           /* cell bytes of the events it keeps */
 } weir_session_info;
 
 /* A snapshot; each number is right at some instant during the call. Any thread holding the session; lock-free. */
@@ -294,6 +241,60 @@ WEIR_API void weir_producer_destroy(weir_producer *producer);
 WEIR_API int weir_publish(weir_producer *producer, weir_session *session, uint32_t kind, const void *data,
                           size_t length, uint64_t *sequence);
 
+/* An event to publish. All 0 but data and length is an event of kind 0. */
+typedef struct weir_message {
+    const void *data;
+    size_t length;
+    uint32_t kind;
+    uint32_t keyed; /* 1: `key` counts */
+    uint64_t key;   /* what WEIR_POLICY_CONFLATE tells values apart by */
+} weir_message;
+
+typedef enum weir_live {
+    WEIR_LIVE_NONE = 0, /* nobody is attached */
+    WEIR_LIVE_ACCEPTED, /* inside the attached consumer's live queue */
+    WEIR_LIVE_FULL,     /* beyond it */
+    WEIR_LIVE_CLOSED    /* the consumer has gone, or was cut off before */
+} weir_live;
+
+/* What became of a publish (C-27). */
+typedef struct weir_receipt {
+    uint64_t sequence; /* when it was published */
+    int stored;        /* 1 when it can be replayed */
+    weir_live live;
+    uint64_t generation; /* the attachment that `live` is about; 0 for none */
+} weir_receipt;
+
+/* weir_publish of a message, which tells what the attached consumer made of it; *receipt is filled when it returns
+ * WEIR_OK, WEIR_FULL, WEIR_EVICTED, WEIR_TOKEN_EXPIRED or WEIR_CLOSED, and may be NULL. With an attached consumer
+ * (weir_attach) the order is token, then queue (LIV-11):
+ *   WEIR_TOKEN_EXPIRED  its token is past its time; the session has ended with it (TOK-03)
+ *   WEIR_FULL           policy REFUSE: not published; counted
+ *   WEIR_EVICTED        policy REFUSE, once too often: the session has ended (BKP-04). One caller gets it (BKP-12)
+ *   WEIR_CLOSED         the session has ended, or the consumer has gone and the session with it (LIV-13)
+ * Otherwise as weir_publish. The producer's thread; lock-free. */
+WEIR_API int weir_offer(weir_producer *producer, weir_session *session, const weir_message *message,
+                        weir_receipt *receipt);
+
+/* weir_offer by name: WEIR_INVALID without a name (LIV-07), and for an unknown session WEIR_NOT_FOUND, or WEIR_OK with
+ * nothing done under WEIR_MISSING_IGNORE (LIV-06). Does not count as a lookup. */
+WEIR_API int weir_send(weir_producer *producer, const char *name, size_t length, const weir_message *message,
+                       weir_receipt *receipt);
+
+/* weir_offer that waits where it would have been refused as full: until the attached consumer has made room, or the
+ * clock shows deadline_ns (monotonic; an injected clock is looked at every 10 ms). The only function of the engine that blocks, and it only blocks its caller. It
+ * is bound to the consumer it began with (C-14, LIV-18).
+ * WEIR_TIMEOUT; WEIR_CLOSED (the consumer was displaced); WEIR_PEER_GONE (it went away); WEIR_TOKEN_EXPIRED; else as
+ * weir_offer, but it counts no fulls. */
+WEIR_API int weir_offer_wait(weir_producer *producer, weir_session *session, const weir_message *message,
+                             uint64_t deadline_ns, weir_receipt *receipt);
+
+/* The heartbeat that rules.heartbeat asks for: SEQUENCED publishes an event of kind "heartbeat" with `data`; otherwise
+ * nothing, for then heartbeats are the writer's own (EVT-06, C-16). *published, which may be NULL, tells. As
+ * weir_publish. */
+WEIR_API int weir_heartbeat_publish(weir_producer *producer, weir_session *session, const void *data, size_t length,
+                                    int *published);
+
 /* ---- Wire ids ----------------------------------------------------------------------------------------------- */
 
 /* Writes the wire id of an event, "<epoch>.<sequence>" in [0-9A-Za-z._~-], at most 32 bytes and not terminated;
@@ -302,6 +303,9 @@ WEIR_API size_t weir_id_format(uint64_t epoch, uint64_t sequence, char *out);
 
 /* Writes the epoch part of those ids, 11 bytes, not terminated; returns 11. Any thread; wait-free. */
 WEIR_API size_t weir_epoch_format(uint64_t epoch, char *out);
+
+/* The same in the form that the session's engine uses: weir_id_format, or the bare sequence in decimal. */
+WEIR_API size_t weir_session_id_format(const weir_session *session, uint64_t sequence, char *out);
 
 /* ---- Reading ------------------------------------------------------------------------------------------------ */
 
@@ -333,39 +337,104 @@ typedef struct weir_gap {
 typedef struct weir_cursor {
     uint64_t next;        /* sequence wanted next */
     uint64_t generation;  /* identity of this attachment, unique in the engine, 0 when not attached */
-    uint64_t end;         /* where delivery stops after an overflow; UINT64_MAX before */
+    uint64_t end;         /* where delivery stops; UINT64_MAX while nothing stops it */
+    void *attachment;     /* weir's: what only some subscribers need */
     uint32_t queue_depth; /* live queue bound */
-    uint8_t policy;       /* weir_policy */
+    uint32_t unread;      /* weir's: bytes not yet in the statistics */
+    uint8_t policy;       /* weir_policy, resolved */
     uint8_t live;         /* 1 once it has caught up: the bound counts from then on */
+    uint8_t ended;        /* weir_end_reason: why WEIR_END or WEIR_LAGGED was returned */
+    uint8_t slow;         /* 1 between WEIR_NOTICE_SLOW and WEIR_NOTICE_RECOVERED */
+    uint8_t watch;        /* weir's: how often it looks whether it is slow; 0 never */
+    uint8_t rare;         /* weir's: 1 when reading takes more than a look at the ring */
     uint8_t reserved[2];
 } weir_cursor;
 
-typedef enum weir_start { WEIR_START_OLDEST = 0, WEIR_START_NOW = 1 } weir_start;
+typedef enum weir_start {
+    WEIR_START_OLDEST = 0,
+    WEIR_START_NOW = 1,
+    WEIR_START_AFTER = 2 /* after the sequence `after`, as if it came as an id of this life (C-01) */
+} weir_start;
 
-/* How to attach. 0 everywhere is: from the oldest event kept, skip when slow, the engine's queue depth. */
+/* How to attach. 0 everywhere is: from the oldest event kept, the standard policy, the engine's queue depth. */
 typedef struct weir_subscription {
     const char *last_id;   /* the id the client saw last, any bytes; NULL or length 0: none, use `start` */
     size_t last_id_length; /* bounded by the caller; over WEIR_ID_MAX is malformed */
     weir_start start;
     weir_policy policy;
-    uint32_t queue_depth; /* 1 .. the session's ring; 0 the engine's */
+    uint32_t queue_depth;          /* 1 .. the session's ring; 0 the engine's */
+    uint32_t full_consecutive_max; /* with a policy of its own: as in weir_rules, up to 1,023 */
+    uint32_t full_total_max;       /* up to 4,095 */
+    uint32_t acknowledged;         /* 1: a place in the queue is free when weir_acknowledge says so, not when read */
+    uint64_t after;                /* with WEIR_START_AFTER */
+    uint64_t token_expiry_s;       /* Unix seconds; still valid in that second (TOK-02); 0: no token */
+    const char *principal;         /* counts against max_principal_subscribers; NULL: nobody's */
+    size_t principal_length;       /* up to WEIR_OWNER_MAX */
+    const char *address;           /* counts against max_address_subscribers; any bytes */
+    size_t address_length;         /* up to WEIR_OWNER_MAX */
+    weir_refusal *refusal;         /* filled when a limit says no; may be NULL */
 } weir_subscription;
+
+/* Two ways to consume a session:
+ *   weir_subscribe  any number of subscribers; each finds out by itself, when it reads, that it has fallen behind
+ *   weir_attach     the one consumer that the session's live queue is for: publishing tells what it made of the event,
+ *                   and a new one displaces the old (SES-06)
+ * Both end with weir_unsubscribe. */
 
 /* Attaches a cursor to the session and places it: after last_id when that is inside the window, else where design 4
  * says, with WEIR_GAP and *gap telling what is gone. WEIR_OK and WEIR_GAP both mean attached.
  * A session that has ended can be attached to as well: what it kept is read, and then WEIR_END.
  * `how` may be NULL. Any thread that holds the session, which must stay held until weir_unsubscribe; lock-free.
- * WEIR_SUBSCRIBERS_LIMIT, WEIR_BUSY (a second REFUSE subscriber), WEIR_INVALID. */
+ * WEIR_SUBSCRIBERS_LIMIT, WEIR_PRINCIPAL_LIMIT, WEIR_ADDRESS_LIMIT (all fill how->refusal), WEIR_BUSY (a REFUSE
+ * subscriber where the session's live queue is taken), WEIR_NO_MEMORY, WEIR_INVALID. */
 WEIR_API int weir_subscribe(weir_session *session, const weir_subscription *how, weir_cursor *cursor, weir_gap *gap);
 
-/* Detaches. A cursor that is not attached, or is attached no more, is left alone: late clean-up is harmless. */
+/* The same as the session's one consumer. One that was attached is displaced: it can read what was published before,
+ * and then gets WEIR_END with WEIR_ENDED_DISPLACED. Of two that attach at once the one with the larger
+ * cursor->generation stays (SES-19). `how` NULL is what rules say, and weir_subscription_init gives that to change it. */
+WEIR_API int weir_attach(weir_session *session, const weir_subscription *how, weir_cursor *cursor, weir_gap *gap);
+WEIR_API void weir_subscription_init(const weir_engine *engine, weir_subscription *how);
+
+/* Detaches. A cursor that is not attached, or is attached no more, is left alone: late clean-up is harmless. For an
+ * attached consumer this says that it has gone: rules.closed_action follows. The cursor's thread; lock-free. */
 WEIR_API void weir_unsubscribe(weir_session *session, weir_cursor *cursor);
+
+/* Closes the live queue of that attachment, from any thread: its consumer reads what is queued and then gets WEIR_END
+ * with WEIR_ENDED_DETACHED; events go on being kept. Another generation than the newest is left alone (SES-08).
+ * WEIR_OK, or WEIR_NOT_FOUND when nothing was done. Any thread that holds the session; lock-free. */
+WEIR_API int weir_detach(weir_session *session, uint64_t generation);
+
+/* The session's attachment as it stands, for answers and probes; asking counts as nothing (BKP-14). */
+typedef struct weir_attachment_info {
+    uint64_t generation;
+    weir_end_reason ended; /* WEIR_ENDED_NOT while it is open */
+    uint64_t backlog;      /* events in its live queue */
+    uint32_t queue_depth;
+    uint32_t drops_consecutive;
+    uint32_t drops_total;
+    uint64_t connected_wall_s; /* Unix seconds (SES-22) */
+    uint64_t active_wall_s;    /* attached, or last publish accepted */
+    uint64_t token_expiry_s;   /* 0: none */
+} weir_attachment_info;
+
+/* WEIR_OK; WEIR_FULL when its queue is full; WEIR_CLOSED when it has ended; WEIR_NOT_FOUND when none ever was. Any
+ * thread that holds the session; lock-free. */
+WEIR_API int weir_attachment_get(const weir_session *session, weir_attachment_info *info);
+
+/* Places a cursor for one look back, attached to nothing and counted nowhere: how->last_id or how->start decide where,
+ * weir_read gives WEIR_EMPTY after the newest event of this moment (RPL-11). WEIR_OK or WEIR_GAP, like weir_subscribe;
+ * WEIR_INVALID. Any thread that holds the session; lock-free. */
+WEIR_API int weir_replay(weir_session *session, const weir_subscription *how, weir_cursor *cursor, weir_gap *gap);
 
 typedef struct weir_event {
     uint64_t sequence;
     uint64_t time_ms; /* monotonic, from the coarse clock at publish */
     uint32_t length;  /* payload bytes */
     uint32_t kind;
+    uint64_t key;        /* when keyed */
+    uint64_t broadcast;  /* the same for every copy of one event published to a channel; 0 for others */
+    uint32_t keyed;      /* 1: published with a key */
+    uint32_t superseded; /* events before this one that a later one of their key replaced (WEIR_POLICY_CONFLATE) */
 } weir_event;
 
 /* Copies the next event's payload into `buffer` and moves the cursor past it.
@@ -373,12 +442,18 @@ typedef struct weir_event {
  *   WEIR_EMPTY      caught up
  *   WEIR_GAP        *gap is filled and the cursor stands after it; call again
  *   WEIR_TOO_SMALL  event->length tells the size needed; the cursor has not moved
- *   WEIR_LAGGED     policy DETACH or EVICT: everything queued was delivered, and the queue had overflowed
- *   WEIR_END        the session has ended and everything before its end was delivered
+ *   WEIR_LAGGED     policy DETACH, EVICT or a bounded REFUSE: everything queued was delivered, and the queue had been
+ *                   full once too often
+ *   WEIR_END        the session or the attachment has ended and everything before was delivered
+ * After the last two cursor->ended tells why; the reason is kept apart from the queue, so it is never lost (LIV-17).
  * The bytes are checked after the copy: what is returned was never torn. One thread per cursor; lock-free, and
  * bounded: it gives up with a gap, never retries for ever (rule RPL-24). */
 WEIR_API int weir_read(weir_session *session, weir_cursor *cursor, void *buffer, size_t capacity, weir_event *event,
                        weir_gap *gap);
+
+/* With how->acknowledged: events up to and including `sequence` are done with. A consumer that comes back asks for what
+ * follows the last one. Never moves back. The cursor's thread; wait-free but for waking a waiting publisher. */
+WEIR_API void weir_acknowledge(weir_session *session, weir_cursor *cursor, uint64_t sequence);
 
 /* Moves the cursor forward to `next`: its subscriber got the events before that by other means, such as bytes that
  * were rendered once for many. Never moves it back. The cursor's thread; wait-free. */
@@ -425,4 +500,9 @@ WEIR_API void weir_poller_awake(weir_poller *poller);
 #ifdef __cplusplus
 }
 #endif
+
+#include "weir_channel.h"
+#include "weir_consumer.h"
+#include "weir_quota.h"
+
 #endif

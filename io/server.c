@@ -93,6 +93,7 @@ static bool resolve_config(weir_server_config *config, const weir_server_config 
     }
     config->size = sizeof(*config);
     if (config->listen == NULL) config->listen = "127.0.0.1:8080";
+    if (config->slow_policy == WEIR_POLICY_STANDARD) config->slow_policy = WEIR_POLICY_SKIP;
     if (config->slow_policy != WEIR_POLICY_SKIP && config->slow_policy != WEIR_POLICY_DETACH) {
         io_error_set(error, 0, "slow_policy can be skip or detach");
         return false;

@@ -135,9 +135,9 @@ int main(int argc, char **argv) {
     benchmark::Initialize(&count, arguments.data());
     if (benchmark::ReportUnrecognizedArguments(count, arguments.data())) return 2;
 
-    for (const bench_case *table :
-         {bench_line_hop_cases, bench_publish_cases, bench_bare_live_cases, bench_live_hop_cases,
-          bench_live_latency_cases, bench_replay_cases, bench_baseline_cases}) {
+    for (const bench_case *table : {bench_line_hop_cases, bench_publish_cases, bench_bare_live_cases,
+                                    bench_live_hop_cases, bench_live_latency_cases, bench_replay_cases,
+                                    bench_channel_cases, bench_lookup_cases, bench_baseline_cases}) {
         register_cases(table, smoke);
     }
     TableReporter table;

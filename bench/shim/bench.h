@@ -31,6 +31,8 @@ extern const struct bench_case bench_bare_live_cases[];
 extern const struct bench_case bench_live_hop_cases[];
 extern const struct bench_case bench_live_latency_cases[];
 extern const struct bench_case bench_replay_cases[];
+extern const struct bench_case bench_channel_cases[];
+extern const struct bench_case bench_lookup_cases[];
 extern const struct bench_case bench_baseline_cases[];
 
 /* Voids the result: the first reason stays. */

@@ -68,8 +68,14 @@ static inline uint64_t u64_or_seq_cst(atomic_u64 *a, uint64_t bits) {
 static inline uint64_t u64_add_relaxed(atomic_u64 *a, uint64_t value) {
     return atomic_fetch_add_explicit(&a->value, value, memory_order_relaxed);
 }
+static inline uint64_t u64_add_acq_rel(atomic_u64 *a, uint64_t value) {
+    return atomic_fetch_add_explicit(&a->value, value, memory_order_acq_rel);
+}
 static inline uint64_t u64_subtract_relaxed(atomic_u64 *a, uint64_t value) {
     return atomic_fetch_sub_explicit(&a->value, value, memory_order_relaxed);
+}
+static inline uint64_t u64_subtract_acq_rel(atomic_u64 *a, uint64_t value) {
+    return atomic_fetch_sub_explicit(&a->value, value, memory_order_acq_rel);
 }
 static inline uint32_t u32_add_relaxed(atomic_u32 *a, uint32_t value) {
     return atomic_fetch_add_explicit(&a->value, value, memory_order_relaxed);

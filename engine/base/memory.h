@@ -12,4 +12,9 @@ static inline void memory_give(const weir_allocator *allocator, void *memory, si
     if (memory != NULL) allocator->release(allocator->context, memory, size, alignment);
 }
 
+/* Whole pages back to the system, which then read as zero: 0 when that was done. */
+static inline int memory_discard(const weir_allocator *allocator, void *memory, size_t size) {
+    return allocator->discard == NULL ? -1 : allocator->discard(allocator->context, memory, size);
+}
+
 #endif

@@ -2,8 +2,10 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <time.h>
+#include <unistd.h>
 
 #ifdef WEIR_JEMALLOC
 #include <jemalloc/jemalloc.h>
@@ -38,6 +40,16 @@ weir_entropy system_entropy(void) {
     return entropy;
 }
 
+/* Whatever allocated it, the memory is private and anonymous. MADV_DONTNEED takes the pages at once, where MADV_FREE
+ * would leave them counted as ours, with their content, until somebody needs memory. It rounds the size up to a page:
+ * what is not whole pages is refused, for the rest of a page may be somebody else's. */
+static int discard_pages(void *context, void *memory, size_t size) {
+    (void)context;
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    if ((uintptr_t)memory % page != 0 || size % page != 0) return -1;
+    return madvise(memory, size, MADV_DONTNEED);
+}
+
 #ifdef WEIR_JEMALLOC
 
 /* No thread cache: these are slabs and tables, taken rarely and by any thread; a cache would only hold memory back. */
@@ -58,7 +70,10 @@ weir_allocator system_memory_open(void) {
     size_t size = sizeof(arena);
     /* Arena 0 is the process's own: used when no further arena can be made. */
     if (mallctl("arenas.create", &arena, &size, NULL, 0) != 0) arena = 0;
-    weir_allocator allocator = {allocate_in_arena, release_to_arena, (void *)(uintptr_t)arena};
+    weir_allocator allocator = {.allocate = allocate_in_arena,
+                                .release = release_to_arena,
+                                .discard = discard_pages,
+                                .context = (void *)(uintptr_t)arena};
     return allocator;
 }
 
@@ -90,7 +105,7 @@ static void release_aligned(void *context, void *memory, size_t size, size_t ali
 }
 
 weir_allocator system_memory_open(void) {
-    weir_allocator allocator = {allocate_aligned, release_aligned, NULL};
+    weir_allocator allocator = {.allocate = allocate_aligned, .release = release_aligned, .discard = discard_pages};
     return allocator;
 }
 

@@ -5,7 +5,16 @@
  * producer's stock, or a slot. Readers never hold cells; they copy and check.
  *
  * A stock hands cells out in the order it got them, and keeps at least STOCK_DEPTH of a class that it uses: a cell is
- * written again some publishes after its eviction, when its lines have come back from the last reader's core. */
+ * written again some publishes after its eviction, when its lines have come back from the last reader's core.
+ *
+ * An event that goes to many sessions is stored once: a cell that no slot names, its body, and one descriptor for each
+ * slot, a cell of 32 bytes that names the body. The body's holder is all of them together: its `sequence` word, which
+ * nothing else needs in a cell outside of slots, counts the descriptors that are in a slot, and one share of the
+ * producer that is still handing them out. Whoever evicts a descriptor holds it, and gives its share back.
+ *
+ *   pairing                                                                   without it
+ *   B1 release: giving a share back          B2 acquire: giving the last one   the body is filled again before the slots
+ *                                                                              that led to it have changed: torn */
 #ifndef WEIR_CONCURRENT_CELLS_H
 #define WEIR_CONCURRENT_CELLS_H
 
@@ -20,20 +29,29 @@
 #define CELL_SMALL_CLASSES  4  /* 128 B to 1 KiB: bounded by their count, not by bytes. A power of two: see publish */
 #define CELL_CHUNK_SHIFT    16 /* a slab's chunk of cells: 64 KiB, or one larger cell */
 
-/* References that name no cell: class 15. */
-#define CELL_EMPTY   0xF0000000u /* nothing published in this slot yet */
-#define CELL_EVICTED 0xF0000001u /* published, and evicted before its slot came round again */
+/* A descriptor's reference is 15 | class of its body | index. */
+#define CELL_DESCRIPTOR       15u
+#define CELL_DESCRIPTOR_SIZE  32u
+#define CELL_DESCRIPTOR_SHIFT 24
+#define CELL_DESCRIPTOR_MAX   ((1u << CELL_DESCRIPTOR_SHIFT) - 1)
+#define CELL_KINDS            16u /* classes and descriptors: what a pool and a stock are made of */
+
+/* References that name nothing: as if of a body of class 15. */
+#define CELL_EMPTY   0xFF000000u /* nothing published in this slot yet */
+#define CELL_EVICTED 0xFF000001u /* published, and evicted before its slot came round again */
 
 typedef uint32_t cell_reference;
 
 struct cell {
-    atomic_u64 sequence; /* full number of the event, checked after every copy */
-    atomic_u64 facts;    /* length 21 | kind 11 | time in ms since engine start 32 */
-    uint64_t payload[];  /* through copy.h only */
+    atomic_u64 sequence; /* full number of the event, checked after every copy; of a body, its shares */
+    atomic_u64 facts;    /* length 21 | rare 1 | kind 10 | time in ms since engine start 32 */
+    uint64_t payload[];  /* through copy.h, or as atomic words where it is not the event's bytes */
 };
 
+enum { DESCRIPTOR_BODY = 0, DESCRIPTOR_BROADCAST = 1 }; /* words of a descriptor's payload */
+
 struct cell_pool {
-    struct slab classes[CELL_CLASSES];
+    struct slab classes[CELL_KINDS];
     struct slab_budget budget;
 };
 
@@ -53,8 +71,13 @@ struct cell_stock {
     struct stock_class {
         uint32_t head; /* free-running: next to hand out */
         uint32_t tail; /* free-running: next place to keep */
-    } classes[CELL_CLASSES];
-    struct stocked_cell cells[CELL_CLASSES][STOCK_ROOM];
+    } classes[CELL_KINDS];
+    struct stocked_cell cells[CELL_KINDS][STOCK_ROOM];
+    /* Shares of one body that evicted descriptors held: while a broadcast goes from ring to ring, all of them evict
+     * descriptors of the same old body, mostly, and one subtraction gives all those shares back. */
+    cell_reference owed_body;
+    uint32_t owed;
+    bool collects;
 };
 
 int cell_pool_create(struct cell_pool *pool, const weir_allocator *allocator, uint64_t max_bytes);
@@ -71,8 +94,20 @@ void cell_stock_spill(struct cell_stock *stock, uint32_t class_index);
 static inline uint32_t cell_class(cell_reference reference) {
     return reference >> CELL_CLASS_SHIFT;
 }
+/* Whether it names anything: a cell with an event's payload, or a descriptor. */
 static inline bool cell_is_cell(cell_reference reference) {
-    return cell_class(reference) < CELL_CLASSES;
+    return reference < CELL_EMPTY;
+}
+static inline bool cell_has_payload(cell_reference reference) {
+    return reference < CELL_DESCRIPTOR << CELL_CLASS_SHIFT;
+}
+static inline uint32_t cell_index(cell_reference reference) {
+    return reference & (cell_has_payload(reference) ? CELL_INDEX_MAX : CELL_DESCRIPTOR_MAX);
+}
+/* The class of the cell that the payload is in: its own, or the body's. */
+static inline uint32_t cell_payload_class(cell_reference reference) {
+    if (LIKELY(cell_has_payload(reference))) return cell_class(reference);
+    return reference >> CELL_DESCRIPTOR_SHIFT & 0xF;
 }
 static inline uint32_t cell_size(uint32_t class_index) {
     return CELL_SMALLEST << class_index;
@@ -87,7 +122,12 @@ static inline uint32_t cell_class_for(size_t length) {
     return 32 - (uint32_t)__builtin_clz((uint32_t)((length + CELL_HEADER - 1) / CELL_SMALLEST));
 }
 
-/* slab_at with what is known of cells: sizes are powers of two. */
+/* Bytes of payload that a key stands behind, which must have room as well. */
+static inline size_t cell_keyed_length(size_t length) {
+    return (length + 7) / 8 * 8 + 8;
+}
+
+/* slab_at with what is known of cells: sizes are powers of two. Not for descriptors. */
 static inline struct cell *cell_at(const struct cell_pool *pool, cell_reference reference) {
     uint32_t class_index = cell_class(reference);
     uint32_t index = reference & CELL_INDEX_MAX;
@@ -96,6 +136,18 @@ static inline struct cell *cell_at(const struct cell_pool *pool, cell_reference 
     uint32_t place = index - (chunk_index << slab->chunk_shift);
     char *chunk = (char *)pointer_load_acquire(&slab->chunks[chunk_index]);
     return (struct cell *)(void *)(chunk + ((size_t)place << (CELL_SMALLEST_SHIFT + class_index)));
+}
+
+static inline struct cell *descriptor_at(const struct cell_pool *pool, cell_reference reference) {
+    return (struct cell *)slab_at(&pool->classes[CELL_DESCRIPTOR], reference & CELL_DESCRIPTOR_MAX);
+}
+
+/* A word of the payload that is not the event's bytes. */
+static inline atomic_u64 *cell_word(struct cell *cell, size_t word) {
+    return (atomic_u64 *)(void *)&cell->payload[word];
+}
+static inline uint64_t cell_word_load(const struct cell *cell, size_t word) {
+    return u64_load_relaxed((const atomic_u64 *)(const void *)&cell->payload[word]); /* relaxed: judged by R3 */
 }
 
 /* The facts travel as the one word they are stored as. The time wraps after 49 days; weir_read completes it from the
@@ -107,7 +159,13 @@ static inline uint32_t facts_length(uint64_t facts) {
     return (uint32_t)(facts >> 43);
 }
 static inline uint32_t facts_kind(uint64_t facts) {
-    return (uint32_t)(facts >> 32) & 0x7FF;
+    return (uint32_t)(facts >> 32) & 0x3FF;
+}
+/* In a cell with its payload: a key stands behind it. In a descriptor always set, for a broadcast's number is as rare. So
+ * of an event that was read: there is more to it than its payload, which slots_read_rare tells. */
+#define FACTS_KEYED (1ull << 42)
+static inline bool facts_are_rare(uint64_t facts) {
+    return (facts & FACTS_KEYED) != 0;
 }
 static inline uint32_t facts_time_ms(uint64_t facts) {
     return (uint32_t)facts;
@@ -123,6 +181,10 @@ static inline const struct stocked_cell *cell_stock_next(struct cell_stock *stoc
         if (UNLIKELY(*status != WEIR_OK)) return NULL;
     }
     return &stock->cells[class_index][kept->head & (STOCK_ROOM - 1)];
+}
+
+static inline bool cell_stock_has(const struct cell_stock *stock, uint32_t class_index) {
+    return stock->classes[class_index].tail != stock->classes[class_index].head;
 }
 
 /* What cell_stock_next gave is published. */
@@ -144,7 +206,26 @@ static inline void cell_stock_keep_small(struct cell_stock *stock, cell_referenc
     place->reference = reference;
 }
 
-/* The same for a cell of any class. */
+/* The same for a cell of any class. A descriptor's share goes back; with the last one the body is kept as well. */
 void cell_stock_keep(struct cell_stock *stock, cell_reference reference);
+
+/* Gives an evicted cell of any class, and what it held, back to the pool. */
+void cell_pool_give(struct cell_pool *pool, cell_reference reference);
+
+/* The cell that cell_stock_next gave, filled and keyed, becomes a body: it leaves the stock, and its producer holds a share
+ * until body_close. One body at a time is open in a stock. */
+struct body {
+    struct cell *cell;
+    cell_reference reference;
+    uint64_t facts; /* as descriptors have them */
+};
+void body_open(struct body *body, struct cell_stock *stock, const struct stocked_cell *filled);
+
+/* The next descriptor, filled for the body, or NULL with a status. It stays in the stock until cell_stock_spend. */
+const struct stocked_cell *body_describe(const struct body *body, struct cell_stock *stock, uint64_t broadcast,
+                                         int *status);
+
+/* `published` of its descriptors got into slots. */
+void body_close(const struct body *body, struct cell_stock *stock, uint64_t published);
 
 #endif

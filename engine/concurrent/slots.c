@@ -45,9 +45,11 @@ uint64_t slots_catch_up(const struct slots *slots, const struct cell_pool *pool,
     uint64_t word = slots_load(slots, from);
     uint32_t laps = slot_laps(slots, word, from);
     if (LIKELY(laps == 0 || laps == SLOT_LAP_BEHIND) || !cell_is_cell((cell_reference)word)) return from;
-    uint64_t number = u64_load_relaxed(&cell_at(pool, (cell_reference)word)->sequence); /* relaxed: judged by R3 */
-    fence_acquire();                                                                    /* F2 */
-    if (u64_load_relaxed(&slots->words[from & slots->mask]) != word) return from;       /* R3 */
+    cell_reference reference = (cell_reference)word;
+    const struct cell *cell = cell_has_payload(reference) ? cell_at(pool, reference) : descriptor_at(pool, reference);
+    uint64_t number = u64_load_relaxed(&cell->sequence);                          /* relaxed: judged by R3 */
+    fence_acquire();                                                              /* F2 */
+    if (u64_load_relaxed(&slots->words[from & slots->mask]) != word) return from; /* R3 */
     return number > from ? number : from;
 }
 
@@ -127,4 +129,65 @@ bool slots_evict(struct slots *slots, uint64_t sequence, cell_reference *evicted
     *evicted = (cell_reference)word;
     /* acq_rel: as R2 for whoever fills the cell next; no wake-up hangs on an eviction. */
     return u64_cas_acq_rel(slot, &word, slot_word(slot_tag(slots, sequence), CELL_EVICTED));
+}
+
+/* Makes sure of the descriptor in `word`: from then on its body may be looked at. A word that is equal because laps have
+ * wrapped around leads to a body all the same, for a descriptor never names anything else; lengths are clamped, and what
+ * is copied is judged in full. */
+static bool find_body(const struct slots *slots, const struct cell_pool *pool, uint64_t sequence, uint64_t word,
+                      const struct cell **descriptor, uint64_t *facts, cell_reference *body) {
+    *descriptor = descriptor_at(pool, (cell_reference)word);
+    *facts = u64_load_relaxed(&(*descriptor)->facts); /* relaxed: judged by R3, like the body's reference */
+    *body = (cell_reference)cell_word_load(*descriptor, DESCRIPTOR_BODY);
+    fence_acquire();                                                                /* F2 */
+    return LIKELY(u64_load_acquire(&slots->words[sequence & slots->mask]) == word); /* R3 */
+}
+
+static enum slot_state read_body(const struct slots *slots, const struct cell_pool *pool, uint64_t sequence,
+                                 uint64_t word, void *buffer, size_t capacity, uint64_t *facts) {
+    const struct cell *descriptor;
+    cell_reference body;
+    if (!find_body(slots, pool, sequence, word, &descriptor, facts, &body)) return SLOT_PASSED;
+    size_t length = facts_length(*facts);
+    if (LIKELY(length <= capacity && length <= cell_room(cell_class(body))))
+        copy_from_cell(buffer, cell_at(pool, body)->payload, length);
+    return slots_judge(slots, descriptor, sequence, word);
+}
+
+enum slot_state slots_read_rarely(const struct slots *slots, const struct cell_pool *pool, uint64_t sequence,
+                                  uint64_t word, void *buffer, size_t capacity, uint64_t *facts) {
+    bool plain = (uint32_t)(word >> 32) == slot_tag(slots, sequence) && cell_is_cell((cell_reference)word);
+    enum slot_state state = LIKELY(plain) ? SLOT_EVENT : slot_state_rare(slots, word, sequence);
+    if (state != SLOT_EVENT) return state;
+    if (cell_has_payload((cell_reference)word))
+        return slots_copy(slots, pool, sequence, word, buffer, capacity, facts);
+    return read_body(slots, pool, sequence, word, buffer, capacity, facts);
+}
+
+/* The key behind the payload of a cell, which may be overwritten meanwhile. */
+static void load_key(const struct cell_pool *pool, cell_reference reference, uint32_t *keyed, uint64_t *key) {
+    const struct cell *cell = cell_at(pool, reference);
+    uint64_t facts = u64_load_relaxed(&cell->facts); /* relaxed: judged by R3 */
+    size_t room = cell_keyed_length(facts_length(facts));
+    *keyed = (facts & FACTS_KEYED) != 0 && room <= cell_room(cell_class(reference));
+    *key = *keyed ? cell_word_load(cell, room / 8 - 1) : 0;
+}
+
+enum slot_state slots_read_rare(const struct slots *slots, const struct cell_pool *pool, uint64_t sequence,
+                                uint32_t *keyed, uint64_t *key, uint64_t *broadcast) {
+    uint64_t word = slots_load(slots, sequence); /* R1 */
+    enum slot_state state = slot_state_of(slots, word, sequence);
+    if (state != SLOT_EVENT) return state;
+    cell_reference reference = (cell_reference)word;
+    *broadcast = 0;
+    if (cell_has_payload(reference)) {
+        load_key(pool, reference, keyed, key);
+        return slots_judge(slots, cell_at(pool, reference), sequence, word);
+    }
+    const struct cell *descriptor;
+    uint64_t facts;
+    if (!find_body(slots, pool, sequence, word, &descriptor, &facts, &reference)) return SLOT_PASSED;
+    *broadcast = cell_word_load(descriptor, DESCRIPTOR_BROADCAST);
+    load_key(pool, reference, keyed, key);
+    return slots_judge(slots, descriptor, sequence, word);
 }

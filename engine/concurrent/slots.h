@@ -23,6 +23,10 @@
  *   R4 acquire: producer's look at a word            publish returns before its predecessors are visible to it
  *   H1 release: hint store, H2 acquire: hint load    the same, for a producer that starts at the shared hint
  *
+ * The cell in a slot may be a descriptor, whose event's bytes are in another cell (cells.h). A reader first makes sure of
+ * the descriptor as of any cell, so that it never follows a reference that was not in that slot, then copies the body
+ * and looks at the word again: as long as it stands, the descriptor holds its share, and the body is what it was.
+ *
  * Exactly one lap behind is "not published yet", and any other lap is "passed": whoever asks stands at or below the
  * first free sequence. Laps wrap after 2^29. The full number in the cell's header catches a reader that slept so long,
  * and tells a stale hint where to go on (slots_catch_up); a producer would have to be stopped between its look and its
@@ -89,7 +93,7 @@ enum slot_state slot_state_rare(const struct slots *slots, uint64_t word, uint64
 
 /* What a word tells of `sequence`. */
 static inline enum slot_state slot_state_of(const struct slots *slots, uint64_t word, uint64_t sequence) {
-    if (LIKELY((uint32_t)(word >> 32) == slot_tag(slots, sequence) && cell_is_cell((cell_reference)word)))
+    if (LIKELY((uint32_t)(word >> 32) == slot_tag(slots, sequence) && cell_has_payload((cell_reference)word)))
         return SLOT_EVENT;
     if (LIKELY((uint32_t)(word >> 32) == slot_tag(slots, sequence) - SLOT_MARKS)) return SLOT_AHEAD;
     return slot_state_rare(slots, word, sequence);
@@ -138,13 +142,22 @@ void slots_unmark(struct slots *slots, uint64_t sequence);
 /* Evicts the event at `sequence` before its lap is over. Its cell is the caller's when true is returned. */
 bool slots_evict(struct slots *slots, uint64_t sequence, cell_reference *evicted);
 
-/* Copies the event out: SLOT_EVENT with *facts, and the payload in `buffer`; when `capacity` is less than its length
- * nothing is copied, and *facts tells. */
-static inline enum slot_state slots_read(const struct slots *slots, const struct cell_pool *pool, uint64_t sequence,
-                                         void *buffer, size_t capacity, uint64_t *facts) {
-    uint64_t word = slots_load(slots, sequence); /* R1 */
-    enum slot_state state = slot_state_of(slots, word, sequence);
-    if (UNLIKELY(state != SLOT_EVENT)) return state;
+/* slots_read from a word that is not plainly an event with its payload in its cell. */
+enum slot_state slots_read_rarely(const struct slots *slots, const struct cell_pool *pool, uint64_t sequence,
+                                  uint64_t word, void *buffer, size_t capacity, uint64_t *facts);
+
+/* Whether a copy of `cell` made under `word` is whole. */
+static inline enum slot_state slots_judge(const struct slots *slots, const struct cell *cell, uint64_t sequence,
+                                          uint64_t word) {
+    fence_acquire();                                                                                   /* F2 */
+    if (UNLIKELY(u64_load_acquire(&slots->words[sequence & slots->mask]) != word)) return SLOT_PASSED; /* R3 */
+    /* Not equal: the lap has wrapped around, or the cell has just been taken for its next event. */
+    return LIKELY(u64_load_relaxed(&cell->sequence) == sequence) ? SLOT_EVENT : SLOT_PASSED;
+}
+
+/* Copies the payload out of the cell in `word`. */
+static inline enum slot_state slots_copy(const struct slots *slots, const struct cell_pool *pool, uint64_t sequence,
+                                         uint64_t word, void *buffer, size_t capacity, uint64_t *facts) {
     cell_reference reference = (cell_reference)word;
     const struct cell *cell = cell_at(pool, reference);
     *facts = u64_load_relaxed(&cell->facts); /* relaxed, like all of the copy: judged by R3 */
@@ -152,17 +165,36 @@ static inline enum slot_state slots_read(const struct slots *slots, const struct
     size_t length = facts_length(*facts);
     if (LIKELY(length <= capacity && length <= cell_room(cell_class(reference))))
         copy_from_cell(buffer, cell->payload, length);
-    fence_acquire();                                                                                   /* F2 */
-    if (UNLIKELY(u64_load_acquire(&slots->words[sequence & slots->mask]) != word)) return SLOT_PASSED; /* R3 */
-    /* Not equal: the lap has wrapped around, or the cell has just been taken for its next event. */
-    return LIKELY(u64_load_relaxed(&cell->sequence) == sequence) ? SLOT_EVENT : SLOT_PASSED;
+    return slots_judge(slots, cell, sequence, word);
 }
+
+/* Copies the event out: SLOT_EVENT with *facts, and the payload in `buffer`; when `capacity` is less than its length
+ * nothing is copied, and *facts tells. */
+static inline enum slot_state slots_read(const struct slots *slots, const struct cell_pool *pool, uint64_t sequence,
+                                         void *buffer, size_t capacity, uint64_t *facts) {
+    uint64_t word = slots_load(slots, sequence); /* R1 */
+    uint32_t tag = slot_tag(slots, sequence);
+    if (LIKELY((uint32_t)(word >> 32) == tag && cell_has_payload((cell_reference)word)))
+        return slots_copy(slots, pool, sequence, word, buffer, capacity, facts);
+    if (LIKELY((uint32_t)(word >> 32) == tag - SLOT_MARKS)) return SLOT_AHEAD;
+    return slots_read_rarely(slots, pool, sequence, word, buffer, capacity, facts);
+}
+
+/* Reads what else there is to an event whose facts are rare: whether it has a key, which, and the number of its broadcast,
+ * 0 for an event published to its session alone. SLOT_EVENT when that was the very event that slots_read gave. */
+enum slot_state slots_read_rare(const struct slots *slots, const struct cell_pool *pool, uint64_t sequence,
+                                uint32_t *keyed, uint64_t *key, uint64_t *broadcast);
 
 /* Writes an event into a private cell. */
 static inline void cell_fill(struct cell *cell, uint64_t facts, const void *data, size_t length) {
     fence_release();                        /* F1: stands before the first word, or it orders nothing */
     u64_store_relaxed(&cell->facts, facts); /* relaxed, like the payload: R2 publishes them */
     copy_into_cell(cell->payload, data, length);
+}
+
+/* Gives an event that was filled with FACTS_KEYED in its facts its key. The cell has room for cell_keyed_length. */
+static inline void cell_fill_key(struct cell *cell, size_t length, uint64_t key) {
+    u64_store_relaxed(cell_word(cell, (length + 7) / 8), key); /* relaxed: as the payload */
 }
 
 #endif

@@ -2,7 +2,9 @@
  * only. Every byte is one that clients send back unchanged and browsers send without a preflight. */
 #include "id.h"
 
-#include <weir.h>
+#include <string.h>
+
+#include "engine.h"
 
 #define EPOCH_DIGITS 11
 
@@ -28,6 +30,14 @@ size_t weir_id_format(uint64_t epoch, uint64_t sequence, char *out) {
     while (count > 0)
         out[length++] = reversed[--count];
     return length;
+}
+
+size_t weir_session_id_format(const weir_session *session, uint64_t sequence, char *out) {
+    char form[WEIR_ID_MAX];
+    size_t length = weir_id_format(session->epoch, sequence, form);
+    size_t skip = session->engine->config.rules.id_form == WEIR_IDS_BARE ? EPOCH_DIGITS + 1 : 0;
+    memcpy(out, form + skip, length - skip);
+    return length - skip;
 }
 
 static int digit_value(char byte) {
@@ -61,4 +71,17 @@ static bool parse_sequence(const char *text, size_t length, uint64_t *sequence) 
 bool id_parse(const char *text, size_t length, uint64_t *epoch, uint64_t *sequence) {
     if (length < EPOCH_DIGITS + 2 || length > WEIR_ID_MAX || text[EPOCH_DIGITS] != '.') return false;
     return parse_epoch(text, epoch) && parse_sequence(text + EPOCH_DIGITS + 1, length - EPOCH_DIGITS - 1, sequence);
+}
+
+bool id_parse_bare(const char *text, size_t length, uint64_t *sequence) {
+    uint64_t value = 0;
+    if (length == 0 || length > 20) return false;
+    for (size_t i = 0; i < length; i++) {
+        if (text[i] < '0' || text[i] > '9') return false;
+        uint64_t digit = (uint64_t)(text[i] - '0');
+        if (value > (UINT64_MAX - digit) / 10) return false;
+        value = value * 10 + digit;
+    }
+    *sequence = value;
+    return true;
 }

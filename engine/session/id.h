@@ -9,4 +9,7 @@
 /* False for whatever weir_id_format would not have written; then nothing is known of the id. */
 bool id_parse(const char *text, size_t length, uint64_t *epoch, uint64_t *sequence);
 
+/* A decimal number of 64 bits, and nothing else (RPL-21). */
+bool id_parse_bare(const char *text, size_t length, uint64_t *sequence);
+
 #endif

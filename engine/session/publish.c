@@ -1,7 +1,9 @@
 /* Publishing: fill a private cell, claim the next sequence with one compare-and-swap, keep what it replaced, tell the
  * pollers. Nothing here waits, and nothing a producer leaves half done is in anybody's way. */
+#include "publish.h"
+
+#include "attachment.h"
 #include "base/mark.h"
-#include "engine.h"
 
 static weir_producer *reuse_producer(weir_engine *engine) {
     weir_producer *producer = (weir_producer *)pointer_load_acquire(&engine->producers);
@@ -37,12 +39,7 @@ void weir_producer_destroy(weir_producer *producer) {
     u32_store_release(&producer->taken, 0); /* partner: reuse_producer's compare-and-swap */
 }
 
-/* One writer, so load and store make an increment; relaxed, for those who add up. */
-static void count(atomic_u64 *counter, uint64_t more) {
-    u64_store_relaxed(counter, u64_load_relaxed(counter) + more);
-}
-
-COLD int producer_publish_refused(weir_producer *producer, int status) {
+COLD int publish_refused(weir_producer *producer, int status) {
     count(status == WEIR_FULL ? &producer->full : &producer->refused, 1);
     return status;
 }
@@ -66,7 +63,7 @@ COLD static int make_slots(weir_session *session, void **ring) {
     return ring_is_slots(*ring) ? WEIR_OK : WEIR_CLOSED;
 }
 
-static int find_slots(weir_session *session, struct slots **slots) {
+int session_find_slots(weir_session *session, struct slots **slots) {
     void *ring = pointer_load_acquire(&session->ring);
     if (UNLIKELY(!ring_is_slots(ring))) {
         int status = make_slots(session, &ring);
@@ -74,15 +71,6 @@ static int find_slots(weir_session *session, struct slots **slots) {
     }
     *slots = (struct slots *)ring;
     return WEIR_OK;
-}
-
-static bool is_large(cell_reference reference) {
-    return cell_is_cell(reference) && cell_class(reference) >= CELL_SMALL_CLASSES;
-}
-
-/* True when neither is large nor special: small classes use the two lower bits of the class only. */
-static bool both_small(cell_reference a, cell_reference b) {
-    return (a | b) < (cell_reference)CELL_SMALL_CLASSES << CELL_CLASS_SHIFT;
 }
 
 /* The count may be below zero: a cell can be replaced, and taken off, before the producer that published it and stopped
@@ -95,13 +83,13 @@ static bool is_over(uint64_t bytes, uint64_t limit) {
  * finds it over does this; an event that another evicted meanwhile is passed over. */
 COLD static void evict_over_budget(weir_producer *producer, weir_session *session, struct slots *slots,
                                    uint64_t newest) {
-    uint64_t limit = session->engine->config.max_session_bytes;
+    uint64_t limit = session->engine->counted_limit;
     uint64_t oldest = session_oldest(session, slots, newest + 1, 1ull << session->ring_log2);
-    while (oldest < newest && is_over(u64_load_relaxed(&session->large_bytes), limit)) {
+    while (oldest < newest && is_over(u64_load_relaxed(&session->counted_bytes), limit)) {
         cell_reference evicted;
         if (slots_evict(slots, oldest, &evicted)) {
-            if (is_large(evicted)) u64_subtract_relaxed(&session->large_bytes, cell_size(cell_class(evicted)));
-            cell_stock_keep(&producer->stock, evicted);
+            count(&producer->evicted_events, 1);
+            settle_replaced(producer, session, evicted);
         }
         oldest++;
     }
@@ -109,15 +97,21 @@ COLD static void evict_over_budget(weir_producer *producer, weir_session *sessio
     u64_store_relaxed(&session->tail, oldest);
 }
 
-/* What small events skip: an empty or evicted slot's word names no cell; and large events count their bytes, which
- * small ones, bounded by their number, would pay for in every publish. */
-COLD static void settle_large(weir_producer *producer, weir_session *session, struct slots *slots,
-                              cell_reference mine, cell_reference replaced, uint64_t sequence) {
-    if (is_large(replaced)) u64_subtract_relaxed(&session->large_bytes, cell_size(cell_class(replaced)));
-    if (cell_is_cell(replaced)) cell_stock_keep(&producer->stock, replaced);
-    if (!is_large(mine)) return;
-    uint64_t bytes = cell_size(cell_class(mine));
-    if (is_over(u64_add_relaxed(&session->large_bytes, bytes) + bytes, session->engine->config.max_session_bytes))
+COLD void settle_replaced(weir_producer *producer, weir_session *session, cell_reference replaced) {
+    if (!cell_is_cell(replaced)) return;
+    if (replaced >= session->uncounted_below)
+        u64_subtract_relaxed(&session->counted_bytes, event_bytes(session, replaced));
+    cell_stock_keep(&producer->stock, replaced);
+}
+
+/* What uncounted classes skip: an empty or evicted slot's word names no cell; and the others count their bytes, which
+ * events that are bounded by their number would pay for in every publish. */
+COLD static void settle_counted(weir_producer *producer, weir_session *session, struct slots *slots,
+                                cell_reference mine, cell_reference replaced, uint64_t sequence) {
+    settle_replaced(producer, session, replaced);
+    if (mine < session->uncounted_below) return;
+    uint64_t bytes = event_bytes(session, mine);
+    if (is_over(u64_add_relaxed(&session->counted_bytes, bytes) + bytes, session->engine->counted_limit))
         evict_over_budget(producer, session, slots, sequence);
 }
 
@@ -136,27 +130,17 @@ static uint64_t first_guess(const weir_producer *producer, const weir_session *s
     return u64_load_acquire(&session->hint); /* H2 */
 }
 
-/* The claim when the expected sequence is taken, or a REFUSE subscriber has a say. */
-static int claim_slowly(weir_session *session, struct slots *slots, cell_reference mine, struct cell *cell,
-                        uint64_t *sequence, uint64_t *replaced) {
-    const atomic_u64 *consumed = NULL;
-    uint32_t depth = 0;
-    if (u32_load_acquire(&session->refusing) == REFUSING_YES) { /* partner: become_refusing (subscribe.c) */
-        consumed = &session->consumed;
-        depth = u32_load_relaxed(&session->refuse_depth);
-    }
-    *sequence = slots_catch_up(slots, &session->engine->pool, *sequence);
-    return slots_claim(slots, mine, cell, consumed, depth, sequence, replaced);
-}
-
+/* `consumed` is the position of a REFUSE consumer, NULL without one. */
 static inline int claim_sequence(weir_producer *producer, weir_session *session, struct slots *slots,
-                                 const struct stocked_cell *mine, uint64_t *sequence, uint64_t *replaced) {
+                                 const struct stocked_cell *mine, const atomic_u64 *consumed, uint32_t depth,
+                                 uint64_t *sequence, uint64_t *replaced) {
     *sequence = first_guess(producer, session);
     WEIR_MARK(PUBLISH_SLOT_FOUND);
-    if (LIKELY(u32_load_acquire(&session->refusing) == REFUSING_NO) &&
+    if (LIKELY(consumed == NULL) &&
         LIKELY(slots_claim_expected(slots, mine->reference, mine->cell, *sequence, replaced)))
         return WEIR_OK;
-    return claim_slowly(session, slots, mine->reference, mine->cell, sequence, replaced);
+    *sequence = slots_catch_up(slots, &session->engine->pool, *sequence);
+    return slots_claim(slots, mine->reference, mine->cell, consumed, depth, sequence, replaced);
 }
 
 /* A producer that stays with a session knows where it stands, and tells the others only now and then: the shared word is
@@ -173,36 +157,132 @@ static inline void settle(weir_producer *producer, weir_session *session, struct
     if (UNLIKELY(!returning)) producer->bound_epoch = session->epoch;
     producer->hint = sequence + 1;
     cell_stock_spend(&producer->stock, cell_class(mine));
-    if (LIKELY(both_small(mine, replaced)))
+    if (LIKELY((mine | replaced) < session->uncounted_below))
         cell_stock_keep_small(&producer->stock, replaced);
     else
-        settle_large(producer, session, slots, mine, replaced, sequence);
+        settle_counted(producer, session, slots, mine, replaced, sequence);
     WEIR_MARK(PUBLISH_CELL_KEPT);
+}
+
+static inline __attribute__((always_inline)) int publish_claimed(weir_producer *producer, weir_session *session,
+                                                                 struct slots *slots, const struct stocked_cell *mine,
+                                                                 size_t length, const atomic_u64 *consumed,
+                                                                 uint32_t depth, uint64_t *sequence) {
+    uint64_t replaced;
+    int status = claim_sequence(producer, session, slots, mine, consumed, depth, sequence, &replaced);
+    if (UNLIKELY(status != WEIR_OK)) return status;
+    WEIR_MARK(PUBLISH_CLAIMED);
+    settle(producer, session, slots, mine->reference, (cell_reference)replaced, *sequence);
+    session_notify(session, producer->woken);
+    count(&producer->published, 1);
+    count(&producer->published_bytes, length);
+    WEIR_MARK(PUBLISH_END);
+    return WEIR_OK;
+}
+
+COLD int publish_bounded(weir_producer *producer, weir_session *session, struct slots *slots,
+                         const struct stocked_cell *mine, size_t length, const atomic_u64 *consumed, uint32_t depth,
+                         uint64_t *sequence) {
+    return publish_claimed(producer, session, slots, mine, length, consumed, depth, sequence);
+}
+
+/* A cell for an event, whoever has to give it up for that. */
+COLD static const struct stocked_cell *find_cell(weir_producer *producer, weir_session *session, uint32_t class_index,
+                                                 int *status) {
+    if (*status == WEIR_BYTES_LIMIT) *status = budget_make_room(producer, session, class_index);
+    return *status == WEIR_OK ? cell_stock_next(&producer->stock, class_index, status) : NULL;
+}
+
+/* A filled cell for the message, and the session's slots. The cell stays in the stock until it is published. */
+static inline __attribute__((always_inline)) int prepare(weir_producer *producer, weir_session *session,
+                                                         const weir_message *message, struct slots **slots,
+                                                         const struct stocked_cell **mine) {
+    WEIR_MARK(PUBLISH_BEGIN);
+    size_t room = message->keyed ? cell_keyed_length(message->length) : message->length;
+    int status = check_arguments(producer, session, message->kind, message->data, message->length);
+    if (UNLIKELY(message->keyed) && room > producer->engine->max_room) status = WEIR_TOO_LARGE;
+    if (LIKELY(status == WEIR_OK)) status = session_find_slots(session, slots);
+    if (UNLIKELY(status != WEIR_OK)) return status;
+    uint32_t class_index = cell_class_for(room);
+    *mine = cell_stock_next(&producer->stock, class_index, &status);
+    if (UNLIKELY(*mine == NULL)) {
+        *mine = find_cell(producer, session, class_index, &status);
+        if (*mine == NULL) return status;
+    }
+    WEIR_MARK(PUBLISH_CELL_TAKEN);
+    uint64_t facts = facts_pack(message->length, message->kind, (uint32_t)engine_now_ms(producer->engine));
+    if (message->keyed) facts |= FACTS_KEYED;
+    cell_fill((*mine)->cell, facts, message->data, message->length);
+    if (message->keyed) cell_fill_key((*mine)->cell, message->length, message->key);
+    WEIR_MARK(PUBLISH_CELL_FILLED);
+    return WEIR_OK;
+}
+
+static inline __attribute__((always_inline)) int publish_message(weir_producer *producer, weir_session *session,
+                                                                 const weir_message *message, uint64_t *sequence,
+                                                                 weir_receipt *receipt) {
+    struct slots *slots;
+    const struct stocked_cell *mine;
+    int status = prepare(producer, session, message, &slots, &mine);
+    if (UNLIKELY(status != WEIR_OK)) return publish_refused(producer, status);
+    /* A1: an attach that returned before this publish began is seen; one under way need not be. */
+    if (UNLIKELY(pointer_load_acquire(&session->attachment) != NULL))
+        return publish_attached(producer, session, slots, mine, message->length, sequence, receipt);
+    status = publish_claimed(producer, session, slots, mine, message->length, NULL, 0, sequence);
+    return LIKELY(status == WEIR_OK) ? status : publish_refused(producer, status);
+}
+
+int publish_bound(weir_producer *producer, weir_session *session, const weir_message *message,
+                  struct attachment *attachment, weir_receipt *receipt) {
+    struct slots *slots;
+    const struct stocked_cell *mine;
+    int status = prepare(producer, session, message, &slots, &mine);
+    if (status == WEIR_OK)
+        status = attached_offer(producer, session, slots, mine, message->length, attachment, true, &receipt->sequence,
+                                receipt);
+    receipt->stored = status == WEIR_OK && session->replay_capacity > 0;
+    return status == WEIR_OK || status == WEIR_FULL ? status : publish_refused(producer, status);
 }
 
 int weir_publish(weir_producer *producer, weir_session *session, uint32_t kind, const void *data, size_t length,
                  uint64_t *sequence) {
-    WEIR_MARK(PUBLISH_BEGIN);
-    struct slots *slots;
-    int status = check_arguments(producer, session, kind, data, length);
-    if (LIKELY(status == WEIR_OK)) status = find_slots(session, &slots);
-    if (UNLIKELY(status != WEIR_OK)) return producer_publish_refused(producer, status);
-    const struct stocked_cell *mine = cell_stock_next(&producer->stock, cell_class_for(length), &status);
-    if (UNLIKELY(mine == NULL)) return producer_publish_refused(producer, status);
-    WEIR_MARK(PUBLISH_CELL_TAKEN);
-    uint64_t facts = facts_pack(length, kind, (uint32_t)engine_now_ms(producer->engine));
-    cell_fill(mine->cell, facts, data, length);
-    WEIR_MARK(PUBLISH_CELL_FILLED);
+    weir_message message = {data, length, kind, 0, 0};
+    weir_receipt receipt;
     uint64_t published;
-    uint64_t replaced;
-    status = claim_sequence(producer, session, slots, mine, &published, &replaced);
-    if (UNLIKELY(status != WEIR_OK)) return producer_publish_refused(producer, status);
-    WEIR_MARK(PUBLISH_CLAIMED);
-    settle(producer, session, slots, mine->reference, (cell_reference)replaced, published);
-    session_notify(session, producer->woken);
-    count(&producer->published, 1);
-    count(&producer->published_bytes, length);
-    if (sequence != NULL) *sequence = published;
-    WEIR_MARK(PUBLISH_END);
-    return WEIR_OK;
+    int status = publish_message(producer, session, &message, &published, &receipt);
+    if (sequence != NULL && LIKELY(status == WEIR_OK)) *sequence = published;
+    return status;
+}
+
+int publish_offer(weir_producer *producer, weir_session *session, const weir_message *message,
+                  weir_receipt *receipt) {
+    receipt->sequence = 0;
+    receipt->live = WEIR_LIVE_NONE;
+    receipt->generation = 0;
+    int status = publish_message(producer, session, message, &receipt->sequence, receipt);
+    receipt->stored = status == WEIR_OK && session->replay_capacity > 0;
+    return status;
+}
+
+COLD static int offer_cell(weir_producer *producer, weir_session *session, struct slots *slots,
+                           const struct stocked_cell *mine, size_t length, weir_receipt *receipt) {
+    int status = publish_attached(producer, session, slots, mine, length, &receipt->sequence, receipt);
+    receipt->stored = status == WEIR_OK && session->replay_capacity > 0;
+    return status;
+}
+
+int publish_cell(weir_producer *producer, weir_session *session, const struct stocked_cell *mine, size_t length,
+                 weir_receipt *receipt) {
+    struct slots *slots;
+    receipt->live = WEIR_LIVE_NONE;
+    receipt->generation = 0;
+    int status = session_find_slots(session, &slots);
+    if (LIKELY(status == WEIR_OK)) {
+        if (UNLIKELY(pointer_load_acquire(&session->attachment) != NULL)) /* as in publish_message */
+            return offer_cell(producer, session, slots, mine, length, receipt);
+        status = publish_claimed(producer, session, slots, mine, length, NULL, 0, &receipt->sequence);
+    }
+    if (UNLIKELY(status != WEIR_OK)) publish_refused(producer, status);
+    receipt->stored = status == WEIR_OK && session->replay_capacity > 0;
+    return status;
 }

@@ -1,26 +1,18 @@
 /* The registry: names to sessions, and the references that keep a session's life from being used again. */
 #include <string.h>
 
+#include "attachment.h"
 #include "base/hash.h"
-#include "engine.h"
+#include "channel.h"
+#include "names.h"
+#include "owner.h"
 
 struct wanted {
     const char *name;
     size_t length;
     uint64_t hash;
+    struct owner_record *owner; /* of the session to be made */
 };
-
-static bool name_byte_is_valid(unsigned char byte) {
-    return (byte >= '0' && byte <= '9') || (byte >= 'A' && byte <= 'Z') || (byte >= 'a' && byte <= 'z') ||
-           byte == '.' || byte == '_' || byte == '~' || byte == '-';
-}
-
-static bool name_is_valid(const char *name, size_t length) {
-    if (name == NULL || length == 0 || length > WEIR_NAME_MAX) return false;
-    for (size_t i = 0; i < length; i++)
-        if (!name_byte_is_valid((unsigned char)name[i])) return false;
-    return true;
-}
 
 bool session_try_retain(weir_session *session) {
     uint32_t count = u32_load_relaxed(&session->references);
@@ -53,8 +45,10 @@ static uint64_t draw_epoch(weir_engine *engine, const char *name, size_t length)
     return (uint64_t)(uint16_t)(tag ^ tag >> 16) << 48 | drawn;
 }
 
+/* A queue that is longer than what is kept has one place to spare: the event that finds it full must not push out the
+ * first one in it (BKP-02). */
 static uint8_t ring_log2_for(uint32_t capacity, uint32_t depth) {
-    uint32_t places = capacity > depth ? capacity : depth;
+    uint32_t places = capacity >= depth ? capacity : depth + 1;
     uint8_t log2 = 0;
     while ((1u << log2) < places)
         log2++;
@@ -69,19 +63,22 @@ static void begin_life(weir_engine *engine, weir_session *session, uint32_t inde
     session->engine = engine;
     session->epoch = draw_epoch(engine, wanted->name, wanted->length);
     session->created_ms = engine_now_ms(engine);
+    session->created_wall_ms = u64_load_relaxed(&engine->wall_ms); /* relaxed: a date */
     session->first_sequence = config->first_sequence;
     session->replay_capacity = config->replay_capacity;
     session->queue_depth = config->queue_depth;
     session->ring_log2 = ring_log2_for(config->replay_capacity, config->queue_depth);
     session->name_length = (uint8_t)wanted->length;
+    session->uncounted_below = engine->uncounted_below;
+    session->owner = wanted->owner;
     memcpy(session->name, wanted->name, wanted->length);
     pointer_store_relaxed(&session->ring, NULL);
     pointer_store_relaxed(&session->outlets, NULL);
-    u32_store_relaxed(&session->refusing, 0);
+    pointer_store_relaxed(&session->attachment, NULL);
+    pointer_store_relaxed(&session->memberships, NULL);
     u64_store_relaxed(&session->hint, config->first_sequence);
     u64_store_relaxed(&session->tail, config->first_sequence);
-    u64_store_relaxed(&session->large_bytes, 0);
-    u64_store_relaxed(&session->consumed, NO_CONSUMER);
+    u64_store_relaxed(&session->counted_bytes, 0);
     u64_store_relaxed(&session->touched_ms, session->created_ms);
     u32_store_relaxed(&session->subscribers, 0);
     u32_store_release(&session->references, 2); /* the registry's and the caller's; partner: session_try_retain */
@@ -94,6 +91,7 @@ static int create_session(weir_engine *engine, struct wanted *wanted, weir_sessi
     if (status != WEIR_OK) return status == WEIR_FULL ? WEIR_SESSIONS_LIMIT : status;
     weir_session *session = session_at(engine, index);
     begin_life(engine, session, index, wanted);
+    wanted->owner = NULL; /* the session's now */
     u64_add_relaxed(&engine->sessions, 1);
     uint32_t found = index_map_insert(&engine->map, index, match_and_retain, wanted);
     *out = session_at(engine, found);
@@ -107,30 +105,127 @@ static int create_session(weir_engine *engine, struct wanted *wanted, weir_sessi
     return WEIR_OK;
 }
 
+/* The session that lookups come upon, alive and with a reference, or NULL. */
+static weir_session *find_alive(weir_engine *engine, struct wanted *wanted) {
+    for (;;) {
+        uint32_t found = index_map_find(&engine->map, wanted->hash, match_and_retain, wanted);
+        if (found == SLAB_NONE) return NULL;
+        weir_session *session = session_at(engine, found);
+        if (session_ended(session) == WEIR_ENDED_NOT) return session;
+        /* It has ended but whoever ended it has not taken it out yet: do that, and look again. */
+        registry_remove(session);
+        weir_session_release(session);
+    }
+}
+
+weir_session *registry_find(weir_engine *engine, const char *name, size_t length) {
+    if (!name_is_valid(name, length)) return NULL;
+    struct wanted wanted = {name, length, hash_name(engine->hash_key, name, length), NULL};
+    return find_alive(engine, &wanted);
+}
+
+bool registry_look_up(weir_session *session, bool touch) {
+    const weir_config *config = &session->engine->config;
+    if (LIKELY((config->rules.activity & WEIR_ACTIVE_LOOKUP) == 0 && config->absolute_ttl_ms == 0)) return true;
+    uint32_t what = WEIR_SWEEP_ABSOLUTE;
+    if (config->rules.activity & WEIR_ACTIVE_LOOKUP) what |= WEIR_SWEEP_IDLE;
+    if (session_expire_if_due(session, what, engine_idle_ttl_ms(session->engine))) return false;
+    if (touch && (config->rules.activity & WEIR_ACTIVE_LOOKUP)) session_touch(session); /* TTL-12 */
+    return session_ended(session) == WEIR_ENDED_NOT;
+}
+
+static bool may_create(const weir_engine *engine, weir_open mode) {
+    if (mode == WEIR_OPEN_RESERVE) return engine->config.replay_capacity > 0; /* SES-14 */
+    return mode == WEIR_OPEN_OR_CREATE;
+}
+
+static int create(weir_engine *engine, struct wanted *wanted, weir_session **out, int *created) {
+    if (u32_load_acquire(&engine->shutting_down)) return WEIR_SHUT_DOWN;
+    int status = create_session(engine, wanted, out, created);
+    if (status != WEIR_OK || !*created) return status;
+    /* Partner: weir_engine_shut_down, which sets the flag and then ends all that it finds. */
+    if (LIKELY(!u32_load_seq_cst(&engine->shutting_down))) return WEIR_OK;
+    session_end(*out, WEIR_ENDED_SHUT_DOWN);
+    weir_session_release(*out);
+    return WEIR_SHUT_DOWN;
+}
+
+static int find_or_create(weir_engine *engine, struct wanted *wanted, weir_open mode, weir_session **out,
+                          int *created) {
+    for (;;) {
+        *created = 0;
+        weir_session *session = find_alive(engine, wanted);
+        if (session == NULL) {
+            if (!may_create(engine, mode)) return WEIR_NOT_FOUND;
+            int status = create(engine, wanted, &session, created);
+            if (status != WEIR_OK) return status;
+        }
+        if (*created || (registry_look_up(session, true) && session_ended(session) == WEIR_ENDED_NOT)) {
+            *out = session;
+            return WEIR_OK;
+        }
+        weir_session_release(session);
+    }
+}
+
 int weir_session_open(weir_engine *engine, const char *name, size_t length, weir_open mode, weir_session **out,
                       int *created) {
+    int made = 0;
     *out = NULL;
     if (created != NULL) *created = 0;
     if (!name_is_valid(name, length)) return WEIR_INVALID;
-    struct wanted wanted = {name, length, hash_name(engine->hash_key, name, length)};
-    for (;;) {
-        weir_session *session = NULL;
-        int made = 0;
-        uint32_t found = index_map_find(&engine->map, wanted.hash, match_and_retain, &wanted);
-        if (found != SLAB_NONE) {
-            session = session_at(engine, found);
-        } else {
-            if (mode != WEIR_OPEN_OR_CREATE) return WEIR_NOT_FOUND;
-            int status = create_session(engine, &wanted, &session, &made);
-            if (status != WEIR_OK) return status;
-        }
-        if (session_ended(session) == WEIR_ENDED_NOT) {
-            *out = session;
-            if (created != NULL) *created = made;
-            return WEIR_OK;
-        }
-        /* It has ended but whoever ended it has not taken it out yet: do that, and look again. */
-        registry_remove(session);
+    /* Under WEIR_NAMES_SERVER only weir_session_create makes sessions. */
+    if (engine->config.rules.id_mode == WEIR_NAMES_SERVER) mode = WEIR_OPEN_EXISTING;
+    struct wanted wanted = {name, length, hash_name(engine->hash_key, name, length), NULL};
+    int status = find_or_create(engine, &wanted, mode, out, &made);
+    if (created != NULL && status == WEIR_OK) *created = made;
+    return status;
+}
+
+int weir_session_create(weir_engine *engine, const char *name, size_t length, const weir_owner *owner,
+                        weir_session **out, weir_refusal *refusal) {
+    char made_name[NAME_MADE];
+    int made = 0;
+    int status = WEIR_OK;
+    *out = NULL;
+    if (name == NULL) {
+        status = name_make(engine, made_name);
+        name = made_name;
+        length = NAME_MADE;
+    } else if (engine->config.rules.id_mode == WEIR_NAMES_SERVER || !name_is_valid(name, length)) {
+        status = WEIR_INVALID;
+    }
+    if (status != WEIR_OK) return status;
+    struct wanted wanted = {name, length, hash_name(engine->hash_key, name, length), NULL};
+    status = owner_create(engine, owner, &wanted.owner, refusal);
+    if (status != WEIR_OK) return status;
+    status = find_or_create(engine, &wanted, WEIR_OPEN_OR_CREATE, out, &made);
+    if (status == WEIR_OK && made) return WEIR_OK;
+    if (wanted.owner != NULL) owner_free(engine, wanted.owner);
+    if (status != WEIR_OK)
+        return status == WEIR_SESSIONS_LIMIT
+                   ? refuse(refusal, status, engine->config.max_sessions, engine->config.max_sessions)
+                   : status;
+    weir_session_release(*out);
+    *out = NULL;
+    return WEIR_BUSY;
+}
+
+int weir_session_remove(weir_engine *engine, const char *name, size_t length) {
+    weir_session *session = registry_find(engine, name, length);
+    if (session == NULL) return WEIR_NOT_FOUND;
+    int status = weir_session_terminate(session) == WEIR_OK ? WEIR_OK : WEIR_NOT_FOUND;
+    weir_session_release(session);
+    return status;
+}
+
+void weir_engine_shut_down(weir_engine *engine) {
+    u32_store_seq_cst(&engine->shutting_down, 1); /* partner: find_or_create */
+    uint32_t places = slab_fresh(&engine->sessions_slab);
+    for (uint32_t i = 0; i < places; i++) {
+        weir_session *session = session_at(engine, i);
+        if (!session_try_retain(session)) continue;
+        session_end(session, WEIR_ENDED_SHUT_DOWN);
         weir_session_release(session);
     }
 }
@@ -157,12 +252,16 @@ static void free_cells(weir_engine *engine, struct slots *slots) {
     for (uint32_t i = 0; i <= slots->mask; i++) {
         cell_reference reference = (cell_reference)u64_load_acquire(&slots->words[i]);
         if (!cell_is_cell(reference)) continue;
+        if (!cell_has_payload(reference)) {
+            cell_pool_give(&engine->pool, reference);
+            continue;
+        }
         if (count == 64 || (count > 0 && cell_class(reference) != class_index)) {
             slab_give(&engine->pool.classes[class_index], batch, count);
             count = 0;
         }
         class_index = cell_class(reference);
-        batch[count++] = reference & CELL_INDEX_MAX;
+        batch[count++] = cell_index(reference);
     }
     if (count > 0) slab_give(&engine->pool.classes[class_index], batch, count);
 }
@@ -186,6 +285,9 @@ COLD static void end_life(weir_session *session) {
         memory_give(&engine->config.allocator, slots, slots_size(session->ring_log2), CACHE_LINE);
     }
     free_outlets(engine, session);
+    attachment_session_free(session);
+    channel_session_free(session);
+    owner_free(engine, session->owner);
     slab_give(&engine->sessions_slab, &index, 1);
 }
 

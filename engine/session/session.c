@@ -1,5 +1,8 @@
 /* A session's state as a whole: its window, its end, its facts, and whom to tell. */
-#include "engine.h"
+#include "attachment.h"
+#include "base/mark.h"
+#include "channel.h"
+#include "owner.h"
 
 uint64_t session_oldest(const weir_session *session, const struct slots *slots, uint64_t next, uint64_t window) {
     uint64_t oldest = session->first_sequence;
@@ -21,7 +24,7 @@ weir_end_reason session_ended(const weir_session *session) {
     return (weir_end_reason)slot_mark(word);
 }
 
-static void wake_everyone(weir_session *session) {
+void session_wake(weir_session *session) {
     uint64_t woken[WEIR_POLLERS_MAX];
     for (uint32_t i = 0; i < WEIR_POLLERS_MAX; i++)
         woken[i] = UINT64_MAX;
@@ -38,16 +41,28 @@ static bool end_unpublished(weir_session *session, weir_end_reason reason) {
 }
 
 static void finish_end(weir_session *session) {
-    wake_everyone(session);
+    attachment_session_ended(session, session_ended(session));
+    channel_session_ended(session);
+    session_wake(session);
     registry_remove(session);
 }
 
-void session_end(weir_session *session, weir_end_reason reason) {
-    if (!end_unpublished(session, reason)) {
+/* What only the one caller does whose end it is. */
+static void count_end(weir_session *session, weir_end_reason reason) {
+    u64_add_relaxed(&session->engine->evicted[reason], 1);
+    if (reason == WEIR_ENDED_EXPIRED) u64_add_relaxed(&session->engine->sessions_expired, 1);
+    tell(session, WEIR_NOTICE_ENDED, reason, 0, 0, session->queue_depth);
+}
+
+bool session_end(weir_session *session, weir_end_reason reason) {
+    bool ended = end_unpublished(session, reason);
+    if (!ended) {
         struct slots *slots = session_slots(session);
-        if (slots != NULL) slots_end(slots, (uint32_t)reason, session_next(session, slots));
+        ended = slots != NULL && slots_end(slots, (uint32_t)reason, session_next(session, slots));
     }
+    if (ended) count_end(session, reason);
     finish_end(session);
+    return ended;
 }
 
 static bool mark_idle(weir_session *session, struct slots *slots, uint64_t next) {
@@ -62,21 +77,7 @@ static bool end_idle(weir_session *session, struct slots *slots, uint64_t next) 
     return pointer_cas_seq_cst(&session->ring, &idle, (void *)(uintptr_t)WEIR_ENDED_EXPIRED);
 }
 
-/* The sweep marks, then counts subscribers; a subscriber is counted, then looks for the mark. All of it seq_cst: one
- * of them at least sees the other, and then the session stays. A publish simply takes the marked place. */
-bool session_expire(weir_session *session, uint64_t next, uint64_t touched_ms) {
-    struct slots *slots = session_slots(session);
-    if (!mark_idle(session, slots, next)) return false;
-    if (u32_load_seq_cst(&session->subscribers) > 0 || u64_load_relaxed(&session->touched_ms) != touched_ms) {
-        session_keep(session);
-        return false;
-    }
-    if (!end_idle(session, slots, next)) return false;
-    finish_end(session);
-    return true;
-}
-
-void session_keep(weir_session *session) {
+static void unmark(weir_session *session) {
     void *ring = pointer_load_seq_cst(&session->ring);
     if (ring_is_slots(ring))
         slots_unmark((struct slots *)ring, session_next(session, (struct slots *)ring));
@@ -84,8 +85,51 @@ void session_keep(weir_session *session) {
         pointer_cas_seq_cst(&session->ring, &ring, NULL);
 }
 
-void weir_session_terminate(weir_session *session) {
-    session_end(session, WEIR_ENDED_TERMINATED);
+/* The sweep marks, then looks at the signs of life again; whoever is alive leaves a sign, then looks for the mark. All of
+ * it seq_cst: one of them at least sees the other, and then the session stays. A publish simply takes the marked place. */
+bool session_expire(weir_session *session, const struct life_seen *seen) {
+    struct slots *slots = session_slots(session);
+    if (!mark_idle(session, slots, seen->next)) return false;
+    WEIR_MARK(SWEEP_MARKED);
+    if ((seen->any_consumer && u32_load_seq_cst(&session->subscribers) > 0) ||
+        u64_load_seq_cst(&session->touched_ms) != seen->touched_ms) {
+        unmark(session);
+        return false;
+    }
+    if (!end_idle(session, slots, seen->next)) return false;
+    count_end(session, WEIR_ENDED_EXPIRED);
+    finish_end(session);
+    return true;
+}
+
+void session_touch(weir_session *session) {
+    u64_store_seq_cst(&session->touched_ms, engine_now_ms(session->engine)); /* partner: session_expire */
+    unmark(session);
+}
+
+void session_touch_for(weir_session *session, uint32_t activity) {
+    if (session->engine->config.rules.activity & activity)
+        session_touch(session);
+    else
+        unmark(session);
+}
+
+int weir_session_terminate(weir_session *session) {
+    return session_end(session, WEIR_ENDED_TERMINATED) ? WEIR_OK : WEIR_CLOSED;
+}
+
+static uint64_t newest_generation(const weir_session *session) {
+    weir_attachment_info info;
+    return weir_attachment_get(session, &info) == WEIR_NOT_FOUND ? 0 : info.generation;
+}
+
+uint64_t session_bytes(const weir_session *session, const struct slots *slots) {
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i <= slots->mask; i++) {
+        cell_reference reference = (cell_reference)u64_load_relaxed(&slots->words[i]); /* relaxed: a sum */
+        if (cell_is_cell(reference)) bytes += event_bytes(session, reference);
+    }
+    return bytes;
 }
 
 void weir_session_info_get(const weir_session *session, weir_session_info *info) {
@@ -100,7 +144,13 @@ void weir_session_info_get(const weir_session *session, weir_session_info *info)
     info->oldest = session->first_sequence;
     info->newest = session->first_sequence - 1;
     info->published = 0;
+    info->owner = owner_of(session);
+    info->created_wall_ms = session->created_wall_ms;
+    info->generation = newest_generation(session);
+    info->channels = channel_session_count(session);
+    info->bytes = 0;
     if (slots == NULL) return;
+    info->bytes = session_bytes(session, slots);
     uint64_t next = session_next(session, slots);
     info->newest = next - 1;
     info->published = next - session->first_sequence;

@@ -16,6 +16,9 @@ static struct outlet *make_outlet(struct reactor *reactor, weir_session *session
     outlet->reactor = reactor;
     outlet->session = session;
     outlet->epoch_length = (uint8_t)weir_epoch_format(info.epoch, outlet->epoch);
+    outlet->epoch[outlet->epoch_length] = '.';
+    if (weir_engine_config(reactor->shared->engine)->rules.id_form == WEIR_IDS_EPOCH)
+        outlet->id_start = (uint8_t)(outlet->epoch_length + 1);
     return outlet;
 }
 
@@ -70,24 +73,36 @@ struct rendering {
     uint64_t until; /* from here on others have rendered already */
 };
 
+/* The wire id, in a buffer of WEIR_ID_MAX bytes. Of bare ids the outlet's part is empty. */
+static struct span write_id(const struct outlet *outlet, uint64_t sequence, char *id) {
+    memcpy(id, outlet->epoch, outlet->id_start);
+    return (struct span){id, outlet->id_start + text_write_u64(id + outlet->id_start, sequence)};
+}
+
+static size_t write_event(struct outlet *outlet, struct stream_profile profile, const struct stream_event *event,
+                          uint64_t broadcast, char *out, size_t room) {
+    struct span rest;
+    if (broadcast != 0 && rendered_rest(&outlet->reactor->rendered, profile.format, broadcast, event, &rest))
+        return stream_write_with_rest(out, room, profile, event->id, rest);
+    return stream_write_event(out, room, profile, event);
+}
+
 /* Writes one event behind the batch's last. WEIR_FULL when the batch has no room left for it. */
 static int render_event(struct rendering *rendering, const weir_event *event) {
     struct outlet *outlet = rendering->outlet;
     struct batch *batch = rendering->batch;
+    struct stream_profile profile = rendering->stream->profile;
     struct stream_event rendered;
     char id[WEIR_ID_MAX];
-    memcpy(id, outlet->epoch, outlet->epoch_length);
-    id[outlet->epoch_length] = '.';
-    rendered.id.data = id;
-    rendered.id.length = outlet->epoch_length + 1u + text_write_u64(id + outlet->epoch_length + 1, event->sequence);
+    rendered.id = write_id(outlet, event->sequence, id);
     rendered.kind.data = weir_kind_name(outlet->reactor->shared->engine, event->kind, &rendered.kind.length);
     rendered.payload.data = outlet->reactor->scratch;
     rendered.payload.length = event->length;
     size_t room = batch->capacity - batch->length;
-    size_t size = stream_write_event(batch->data + batch->length, room, rendering->stream->profile, &rendered);
+    size_t size = write_event(outlet, profile, &rendered, event->broadcast, batch->data + batch->length, room);
     if (!batch_fits(batch, size)) return WEIR_FULL;
     if (size > room) /* the batch was empty, and has been made larger for this one event */
-        stream_write_event(batch->data, batch->capacity, rendering->stream->profile, &rendered);
+        stream_write_event(batch->data, batch->capacity, profile, &rendered);
     batch_added(batch, size);
     return WEIR_OK;
 }

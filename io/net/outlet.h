@@ -23,7 +23,8 @@ struct outlet {
     struct batch *current[PROFILES];
     struct batch *behind[PROFILES];
     uint8_t epoch_length;
-    char epoch[15]; /* of every id here */
+    uint8_t id_start; /* bytes of `epoch`, with the dot, that stand in every id here */
+    char epoch[14];
 };
 
 /* What a stream may send next, or why there is nothing: WEIR_OK with a held batch and the run in it, the stream's

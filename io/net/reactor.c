@@ -64,6 +64,7 @@ static void free_reactor(struct reactor *reactor) {
     weir_producer_destroy(reactor->producer);
     weir_poller_destroy(reactor->poller);
     batch_pool_close(&reactor->batches);
+    rendered_free(&reactor->rendered);
     reactor->backend->operations->destroy(reactor->backend);
     free(reactor->places);
     free(reactor->scratch);

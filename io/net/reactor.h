@@ -12,6 +12,7 @@
 #include "backend/backend.h"
 #include "base/atomic.h"
 #include "batch.h"
+#include "rendered.h"
 #include "timers.h"
 #include "weir_io.h"
 #include "wire/http_request.h"
@@ -101,6 +102,7 @@ struct reactor {
     struct timers timers;
 
     struct batch_pool batches;
+    struct rendered rendered;
     char *scratch; /* one event's payload */
     size_t scratch_size;
 

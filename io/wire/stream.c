@@ -110,22 +110,20 @@ static char *put_lines(char *at, struct line_reader reader) {
     return at;
 }
 
-static size_t write_sse_event(char *out, size_t capacity, struct stream_profile profile,
-                              const struct stream_event *event) {
-    struct span id = one_line(event->id), kind = one_line(event->kind);
-    struct line_reader lines = read_lines(event->payload);
-    size_t body = measure_lines(lines) + 1;
-    if (id.length > 0) body += ID_EXTRA + id.length;
-    if (kind.length > 0) body += EVENT_EXTRA + kind.length;
-    size_t size = frame_size(profile, body);
-    if (size > capacity) return size;
+/* An event is its id and then the rest, which is the same in every session that gets it. */
+static size_t measure_sse_rest(struct span kind, struct line_reader lines) {
+    return measure_lines(lines) + 1 + (kind.length > 0 ? EVENT_EXTRA + kind.length : 0);
+}
 
-    char *at = open_frame(out, profile, body);
-    if (id.length > 0) {
-        at = PUT_LITERAL(at, "id: ");
-        at = put(at, id.data, id.length);
-        *at++ = '\n';
-    }
+static char *put_sse_id(char *at, struct span id) {
+    if (id.length == 0) return at;
+    at = PUT_LITERAL(at, "id: ");
+    at = put(at, id.data, id.length);
+    *at++ = '\n';
+    return at;
+}
+
+static char *put_sse_rest(char *at, struct span kind, struct line_reader lines) {
     if (kind.length > 0) {
         at = PUT_LITERAL(at, "event: ");
         at = put(at, kind.data, kind.length);
@@ -133,6 +131,20 @@ static size_t write_sse_event(char *out, size_t capacity, struct stream_profile 
     }
     at = put_lines(at, lines);
     *at++ = '\n';
+    return at;
+}
+
+static size_t write_sse_event(char *out, size_t capacity, struct stream_profile profile,
+                              const struct stream_event *event) {
+    struct span id = one_line(event->id), kind = one_line(event->kind);
+    struct line_reader lines = read_lines(event->payload);
+    size_t body = measure_sse_rest(kind, lines);
+    if (id.length > 0) body += ID_EXTRA + id.length;
+    size_t size = frame_size(profile, body);
+    if (size > capacity) return size;
+    char *at = open_frame(out, profile, body);
+    at = put_sse_id(at, id);
+    at = put_sse_rest(at, kind, lines);
     close_frame(at, profile);
     return size;
 }
@@ -145,26 +157,46 @@ static inline char *put_escaped(char *at, struct span text, size_t size) {
     return at + text_json_escape(at, size, text);
 }
 
-static size_t write_ndjson_event(char *out, size_t capacity, struct stream_profile profile,
-                                 const struct stream_event *event) {
-    size_t id_size = text_json_escape(NULL, 0, event->id);
-    size_t kind_size = text_json_escape(NULL, 0, event->kind);
-    size_t payload_size = text_json_escape(NULL, 0, event->payload);
-    size_t body = sizeof("{\"id\":\"\",\"data\":\"\"}\n") - 1 + id_size + payload_size;
-    if (kind_size > 0) body += sizeof(",\"event\":\"\"") - 1 + kind_size;
-    size_t size = frame_size(profile, body);
-    if (size > capacity) return size;
+struct ndjson_sizes {
+    size_t id, kind, payload;
+};
 
-    char *at = open_frame(out, profile, body);
+static struct ndjson_sizes measure_ndjson(const struct stream_event *event) {
+    return (struct ndjson_sizes){text_json_escape(NULL, 0, event->id), text_json_escape(NULL, 0, event->kind),
+                                 text_json_escape(NULL, 0, event->payload)};
+}
+
+#define NDJSON_ID_EXTRA (sizeof("{\"id\":\"") - 1)
+
+static size_t measure_ndjson_rest(const struct ndjson_sizes *sizes) {
+    size_t rest = sizeof("\",\"data\":\"\"}\n") - 1 + sizes->payload;
+    return sizes->kind > 0 ? rest + sizeof("\",\"event\":\"") - 1 + sizes->kind : rest;
+}
+
+static char *put_ndjson_id(char *at, struct span id, size_t size) {
     at = PUT_LITERAL(at, "{\"id\":\"");
-    at = put_escaped(at, event->id, id_size);
-    if (kind_size > 0) {
+    return put_escaped(at, id, size);
+}
+
+static char *put_ndjson_rest(char *at, const struct stream_event *event, const struct ndjson_sizes *sizes) {
+    if (sizes->kind > 0) {
         at = PUT_LITERAL(at, "\",\"event\":\"");
-        at = put_escaped(at, event->kind, kind_size);
+        at = put_escaped(at, event->kind, sizes->kind);
     }
     at = PUT_LITERAL(at, "\",\"data\":\"");
-    at = put_escaped(at, event->payload, payload_size);
-    at = PUT_LITERAL(at, "\"}\n");
+    at = put_escaped(at, event->payload, sizes->payload);
+    return PUT_LITERAL(at, "\"}\n");
+}
+
+static size_t write_ndjson_event(char *out, size_t capacity, struct stream_profile profile,
+                                 const struct stream_event *event) {
+    struct ndjson_sizes sizes = measure_ndjson(event);
+    size_t body = NDJSON_ID_EXTRA + sizes.id + measure_ndjson_rest(&sizes);
+    size_t size = frame_size(profile, body);
+    if (size > capacity) return size;
+    char *at = open_frame(out, profile, body);
+    at = put_ndjson_id(at, event->id, sizes.id);
+    at = put_ndjson_rest(at, event, &sizes);
     close_frame(at, profile);
     return size;
 }
@@ -173,6 +205,39 @@ size_t stream_write_event(char *out, size_t capacity, struct stream_profile prof
                           const struct stream_event *event) {
     return profile.format == STREAM_SSE ? write_sse_event(out, capacity, profile, event)
                                         : write_ndjson_event(out, capacity, profile, event);
+}
+
+/* ---- Events that go to many sessions ------------------------------------------------------------------------ */
+
+size_t stream_write_rest(char *out, size_t capacity, enum stream_format format, const struct stream_event *event) {
+    if (format == STREAM_SSE) {
+        struct span kind = one_line(event->kind);
+        struct line_reader lines = read_lines(event->payload);
+        size_t size = measure_sse_rest(kind, lines);
+        if (size <= capacity) put_sse_rest(out, kind, lines);
+        return size;
+    }
+    struct ndjson_sizes sizes = measure_ndjson(event);
+    size_t size = measure_ndjson_rest(&sizes);
+    if (size <= capacity) put_ndjson_rest(out, event, &sizes);
+    return size;
+}
+
+size_t stream_write_with_rest(char *out, size_t capacity, struct stream_profile profile, struct span id,
+                              struct span rest) {
+    bool sse = profile.format == STREAM_SSE;
+    struct span line = sse ? one_line(id) : id;
+    size_t id_size = sse ? line.length : text_json_escape(NULL, 0, line);
+    size_t body = rest.length;
+    if (!sse) body += NDJSON_ID_EXTRA + id_size;
+    if (sse && line.length > 0) body += ID_EXTRA + id_size;
+    size_t size = frame_size(profile, body);
+    if (size > capacity) return size;
+    char *at = open_frame(out, profile, body);
+    at = sse ? put_sse_id(at, line) : put_ndjson_id(at, line, id_size);
+    at = put(at, rest.data, rest.length);
+    close_frame(at, profile);
+    return size;
 }
 
 /* ---- Control frames ----------------------------------------------------------------------------------------- */

@@ -43,6 +43,12 @@ struct stream_gap {
 size_t stream_write_event(char *out, size_t capacity, struct stream_profile profile,
                           const struct stream_event *event);
 
+/* The same in two parts, for an event that goes to many sessions: all but the id, which is the same in each and for both
+ * framings, and then the whole frame from an id and that rest. */
+size_t stream_write_rest(char *out, size_t capacity, enum stream_format format, const struct stream_event *event);
+size_t stream_write_with_rest(char *out, size_t capacity, struct stream_profile profile, struct span id,
+                              struct span rest);
+
 /* `event: gap`, data {"first":N,"last":N,"lost":N,"reason":"...","epoch":"..."}. */
 size_t stream_write_gap(char *out, size_t capacity, struct stream_profile profile, const struct stream_gap *gap);
 

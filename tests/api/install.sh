@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # An installation is usable: the README's example is built against it with pkg-config (shared, as C and as C++) and with
-# CMake (static and shared), and each prints what the README says. Also: the example in the README is this one.
+# CMake (static and shared), and each prints what the README says. Also: the examples in the README are those of the tests.
 set -euo pipefail
 source_dir=$1
 build_dir=$2
@@ -18,8 +18,12 @@ check() {
     echo "ok: $(basename "$1")"
 }
 
-sed -n '/<!-- example -->/,/<!-- end of example -->/p' "$source_dir/README.md" | sed '1,2d' | sed '/^```$/,$d' > "$work/readme.c"
-diff "$work/readme.c" "$work/example.c" || { echo "the example in README.md differs from tests/api/embed_example.c"; exit 1; }
+same_as_readme() { # MARKER FILE: the block of the README between <!-- MARKER --> and <!-- end of MARKER -->
+    sed -n "/<!-- $1 -->/,/<!-- end of $1 -->/p" "$source_dir/README.md" | sed '1,2d' | sed '/^```$/,$d' > "$work/readme.c"
+    diff "$work/readme.c" "$source_dir/tests/api/$2" || { echo "the $1 in README.md differs from tests/api/$2"; exit 1; }
+}
+same_as_readme example embed_example.c
+same_as_readme loop embed_loop.c
 
 pc=$(find "$work/prefix" -name weir.pc -printf '%h')
 export PKG_CONFIG_PATH=$pc

@@ -256,12 +256,17 @@ test('sessions are bounded, and one that ends makes room', async () => {
     assert.equal(stream.code, 'sessions_limit');
 });
 
-test('bytes of all sessions are bounded', async () => {
+test('bytes of all sessions are bounded: the oldest events go, and what cannot go refuses', async () => {
     const server = await Server.start(['--max-bytes', '4m', '--replay', '1000', '--max-session-bytes', '1g']);
     const body = 'x'.repeat(60000);
     let last;
     for (let i = 0; i < 200; i++) {
         last = await server.request('POST', `/sessions/m${i % 10}/events`, { body });
+        assert.equal(last.status, 201, last.text);
+    }
+    assert.ok((await server.metric('cell_bytes')) <= 4 << 20);
+    for (let i = 0; i < 200; i++) {
+        last = await server.request('POST', `/sessions/only${i}/events`, { body }); // each keeps its newest
         if (last.status !== 201) break;
     }
     assert.equal(last.status, 507, last.text);

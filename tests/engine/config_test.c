@@ -24,18 +24,21 @@ struct range {
 /* Large tables are only asked for where the bound itself is tested. */
 static const struct range ranges[] = {
     {U32(max_sessions), {1, 2, 1000, 1u << 20}, {(1u << 24) + 1, UINT32_MAX, 0}},
-    {U32(max_kinds), {1, 64, 1024, 2047}, {2048, UINT32_MAX, 0}},
+    {U32(max_kinds), {1, 64, 512, 1023}, {1024, UINT32_MAX, 0}},
     {U32(max_pollers), {1, 2, 16, 64}, {65, UINT32_MAX, 0}},
     {U32(max_subscribers), {1, 2, 1u << 20, UINT32_MAX}, {0}},
     {U32(max_session_subscribers), {1, 2, 65536, UINT32_MAX}, {0}},
     {U32(replay_capacity), {1, 3, 1u << 24, WEIR_NONE}, {(1u << 24) + 1, UINT32_MAX - 1, 0}},
     {U32(queue_depth), {1, 3, 256, 1u << 24}, {(1u << 24) + 1, UINT32_MAX, 0}},
     {U32(max_event_bytes), {1, 100, 1u << 19, 1u << 20}, {(1u << 20) + 1, UINT32_MAX, 0}},
-    {U64(max_session_bytes), {1, 4096, 1ull << 30, UINT64_MAX}, {0}},
+    {U64(max_session_bytes), {128, 4096, 1ull << 30, UINT64_MAX}, {1, 127, 0}},
     {U64(max_bytes), {1, 4096, 1ull << 30, 1ull << 33}, {0}},
     {U32(idle_ttl_ms), {1, 1000, UINT32_MAX - 1, WEIR_NONE}, {0}},
-    {U32(reserved), {0, 0, 0, 0}, {1, UINT32_MAX, 0}},
-    {U64(first_sequence), {1, 2, 1ull << 40, UINT64_MAX / 2 - 1}, {UINT64_MAX / 2, UINT64_MAX, 0}},
+    {U32(rules.reserved[3]), {0, 0, 0, 0}, {1, UINT32_MAX, 0}},
+    {U32(rules.activity), {1, 21, 32, 63}, {64, UINT32_MAX, 0}},
+    {U32(rules.full_consecutive_max), {0, 1, 10, 1023}, {1024, UINT32_MAX, 0}},
+    {U32(rules.full_total_max), {0, 1, 50, 4095}, {4096, UINT32_MAX, 0}},
+    {U64(first_sequence), {1, 2, 1ull << 40, UINT64_MAX / 2 - 1}, {UINT64_MAX / 2, UINT64_MAX - 1, 0}},
 };
 
 static weir_config with(const struct range *range, uint64_t value) {

@@ -170,6 +170,7 @@ static void coming_and_going_refreshes_a_session(void **state) {
     fixture_close(&fixture);
 }
 
+/* TTL-18, WK-10 */
 static void a_sweep_looks_at_no_more_than_its_budget_and_goes_on_from_there(void **state) {
     (void)state;
     struct fixture fixture;

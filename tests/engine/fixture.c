@@ -87,7 +87,7 @@ void check_gap(const weir_gap *gap, uint64_t first, uint64_t last, weir_gap_reas
 }
 
 weir_cursor subscribe(weir_session *session, weir_start start, weir_policy policy, uint32_t depth, int status) {
-    weir_subscription how = {NULL, 0, start, policy, depth};
+    weir_subscription how = {.start = start, .policy = policy, .queue_depth = depth};
     weir_cursor cursor;
     weir_gap gap;
     assert_string_equal(weir_status_name(weir_subscribe(session, &how, &cursor, &gap)), weir_status_name(status));
@@ -95,7 +95,7 @@ weir_cursor subscribe(weir_session *session, weir_start start, weir_policy polic
 }
 
 int subscribe_after(weir_session *session, const char *id, size_t length, weir_cursor *cursor, weir_gap *gap) {
-    weir_subscription how = {id, length, WEIR_START_OLDEST, WEIR_POLICY_SKIP, 0};
+    weir_subscription how = {.last_id = id, .last_id_length = length};
     return weir_subscribe(session, &how, cursor, gap);
 }
 

@@ -222,7 +222,8 @@ static void a_subscriber_that_catches_up_is_not_bound_by_its_depth(void **state)
     }
 }
 
-/* Passed by the ring while it catches up: a gap, whatever the policy, up to the oldest event kept. */
+/* Passed by the ring while it catches up: a gap, whatever the policy, up to the oldest event kept. WK-05: a reader in the
+ * middle of its replay holds no publisher up. */
 static void a_subscriber_that_is_passed_while_it_catches_up_gets_a_gap_and_stays(void **state) {
     (void)state;
     for (int policy = WEIR_POLICY_SKIP; policy <= WEIR_POLICY_EVICT; policy++) {

@@ -159,7 +159,8 @@ static void an_event_over_either_bound_is_too_large_at_the_exact_byte(void **sta
     check_too_large(100, 0, 100);
     check_too_large(1500, 0, 1500);
     check_too_large(0, 0, WEIR_EVENT_BYTES_MAX);
-    check_too_large(0, 1, 1008); /* small events are bounded by their count alone */
+    check_too_large(0, 128, 112); /* one cell of the smallest class */
+    check_too_large(0, 255, 112);
     check_too_large(0, 2047, 1008);
     check_too_large(0, 2048, 2032);
     check_too_large(0, 4095, 2032);
@@ -179,7 +180,8 @@ static void arguments_that_make_no_sense_are_refused(void **state) {
     fixture_close(&fixture);
 }
 
-static void bytes_of_all_sessions_are_bounded_and_the_refused_event_takes_no_number(void **state) {
+/* At max_bytes a session that has most of it pays for its own events. */
+static void bytes_of_all_sessions_are_bounded_and_the_greedy_one_loses_its_oldest(void **state) {
     (void)state;
     struct fixture fixture;
     char data[60000] = {0};
@@ -188,25 +190,30 @@ static void bytes_of_all_sessions_are_bounded_and_the_refused_event_takes_no_num
     config.max_session_bytes = 1u << 30;
     fixture_open(&fixture, &config);
     weir_session *session = fixture_session(&fixture, "s");
-    uint64_t accepted = 0;
-    int status;
-    while ((status = weir_publish(fixture.producer, session, 0, data, sizeof(data), NULL)) == WEIR_OK)
-        accepted++;
-    assert_int_equal(status, WEIR_BYTES_LIMIT);
-    assert_true(accepted >= 14 && accepted <= 16);
-    assert_int_equal(info_of(session).newest, accepted);
-    assert_true(stats_of(fixture.engine).cell_bytes <= config.max_bytes);
-    weir_session_terminate(session);
-    weir_session_release(session); /* what it held serves another */
-    session = fixture_session(&fixture, "other");
-    for (uint64_t i = 0; i < accepted; i++)
+    for (int i = 0; i < 100; i++)
         assert_int_equal(weir_publish(fixture.producer, session, 0, data, sizeof(data), NULL), WEIR_OK);
+    weir_session_info full = info_of(session);
+    assert_int_equal(full.newest, 100);
+    uint64_t kept = full.newest + 1 - full.oldest;
+    assert_true(kept >= 10 && kept <= 16);
+    assert_int_equal(stats_of(fixture.engine).evicted_events, 100 - kept);
+    assert_true(stats_of(fixture.engine).cell_bytes <= config.max_bytes);
+    assert_int_equal(stats_of(fixture.engine).publish_refused, 0);
+    /* Another session gets its share of what the greedy one holds, half and half. */
+    weir_session *other = fixture_session(&fixture, "other");
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(weir_publish(fixture.producer, other, 0, data, sizeof(data), NULL), WEIR_OK);
+    uint64_t left = info_of(session).newest + 1 - info_of(session).oldest;
+    uint64_t share = info_of(other).newest + 1 - info_of(other).oldest;
+    assert_true(left >= kept / 2 - 1 && share >= kept / 2 - 1);
+    assert_true(left + share <= 16);
+    weir_session_release(other);
     weir_session_release(session);
     fixture_close(&fixture);
 }
 
 /* What a producer has in stock serves on when the pool is empty: a full ring feeds itself. */
-static void a_full_ring_goes_on_when_all_bytes_are_out(void **state) {
+static void when_all_bytes_are_out_the_richest_session_gives_and_the_last_event_stays(void **state) {
     (void)state;
     struct fixture fixture;
     weir_producer *late;
@@ -223,11 +230,13 @@ static void a_full_ring_goes_on_when_all_bytes_are_out(void **state) {
         assert_int_equal(weir_producer_create(fixture.engine, &others[i]), WEIR_OK);
         taken += weir_publish(others[i], greedy, 0, "x", 1, NULL) == WEIR_OK;
     }
-    assert_true(taken > 30 && taken < 64);
+    assert_int_equal(taken, 64);
+    assert_true(stats_of(fixture.engine).evicted_events > 0);
     assert_int_equal(weir_producer_create(fixture.engine, &late), WEIR_OK);
-    assert_int_equal(weir_publish(late, session, 0, "x", 1, NULL), WEIR_BYTES_LIMIT);
+    assert_int_equal(weir_publish(late, session, 0, "x", 1, NULL), WEIR_OK);
     for (int i = 0; i < 100; i++)
         publish_numbers(&fixture, session, 1);
+    assert_true(info_of(greedy).newest >= info_of(greedy).oldest); /* never the last one */
     for (int i = 0; i < 64; i++)
         weir_producer_destroy(others[i]);
     assert_int_equal(weir_publish(late, session, 0, "x", 1, NULL), WEIR_OK);
@@ -237,6 +246,7 @@ static void a_full_ring_goes_on_when_all_bytes_are_out(void **state) {
     fixture_close(&fixture);
 }
 
+/* WK-07, C-13: a ring is bounded in bytes, too. */
 static void a_session_over_its_bytes_loses_its_oldest_events_first(void **state) {
     (void)state;
     struct fixture fixture;
@@ -267,20 +277,24 @@ static void a_session_over_its_bytes_loses_its_oldest_events_first(void **state)
     fixture_close(&fixture);
 }
 
+/* A ring of the smallest cells takes at most half of the budget here: those are bounded by their number, and the larger
+ * ones share the other half. */
 static void small_events_do_not_count_but_go_with_the_large_ones_before_them(void **state) {
     (void)state;
     struct fixture fixture;
     char data[4000] = {0};
     weir_config config = WEIR_CONFIG_INIT;
-    config.max_session_bytes = 2 * 4096;
+    config.replay_capacity = 128;
+    config.max_session_bytes = 2 * 128 * 128;
     fixture_open(&fixture, &config);
     weir_session *session = fixture_session(&fixture, "s");
     for (int i = 0; i < 100; i++)
         publish_text(&fixture, session, "small");
     assert_int_equal(info_of(session).oldest, 1);
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < 4; i++)
         assert_int_equal(weir_publish(fixture.producer, session, 0, data, sizeof(data), NULL), WEIR_OK);
     assert_int_equal(info_of(session).oldest, 1);
+    assert_true(info_of(session).bytes <= config.max_session_bytes);
     assert_int_equal(weir_publish(fixture.producer, session, 0, data, sizeof(data), NULL), WEIR_OK);
     assert_int_equal(info_of(session).oldest, 102); /* the first large one was 101 */
     weir_session_release(session);
@@ -418,8 +432,8 @@ int main(void) {
         cmocka_unit_test(every_small_length_is_exact_in_both_directions),
         cmocka_unit_test(an_event_over_either_bound_is_too_large_at_the_exact_byte),
         cmocka_unit_test(arguments_that_make_no_sense_are_refused),
-        cmocka_unit_test(bytes_of_all_sessions_are_bounded_and_the_refused_event_takes_no_number),
-        cmocka_unit_test(a_full_ring_goes_on_when_all_bytes_are_out),
+        cmocka_unit_test(bytes_of_all_sessions_are_bounded_and_the_greedy_one_loses_its_oldest),
+        cmocka_unit_test(when_all_bytes_are_out_the_richest_session_gives_and_the_last_event_stays),
         cmocka_unit_test(a_session_over_its_bytes_loses_its_oldest_events_first),
         cmocka_unit_test(small_events_do_not_count_but_go_with_the_large_ones_before_them),
         cmocka_unit_test(a_reader_that_the_byte_budget_passed_gets_a_gap),

@@ -79,6 +79,7 @@ static void only_64_bytes_of_the_safe_alphabet_are_a_name(void **state) {
     fixture_close(&fixture);
 }
 
+/* C-23, as far as the engine goes: a session is found by its whole name and by nothing else. */
 static void names_that_share_a_front_or_a_length_are_told_apart(void **state) {
     (void)state;
     struct fixture fixture;
@@ -101,6 +102,7 @@ static void names_that_share_a_front_or_a_length_are_told_apart(void **state) {
     fixture_close(&fixture);
 }
 
+/* WK-07, WK-23 */
 static void sessions_are_bounded_exactly_and_an_ended_one_makes_room_when_released(void **state) {
     (void)state;
     const uint32_t limits[] = {1, 2, 65};

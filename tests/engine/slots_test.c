@@ -104,6 +104,7 @@ static void a_ring_of_any_size_keeps_exactly_its_size_wherever_sequences_start(v
         }
 }
 
+/* SEQ-10 */
 static void a_claim_from_any_stale_hint_takes_the_first_free_sequence(void **state) {
     (void)state;
     for (uint32_t log2 = 0; log2 <= 3; log2++)

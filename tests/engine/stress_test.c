@@ -128,8 +128,10 @@ static void attach_again(struct reading *reading) {
     char id[WEIR_ID_MAX];
     weir_gap gap;
     weir_unsubscribe(reading->session, &reading->cursor);
-    weir_subscription how = {id, weir_id_format(reading->epoch, reading->next - 1, id), WEIR_START_OLDEST,
-                             reading->policy, reading->depth};
+    weir_subscription how = {.last_id = id,
+                             .last_id_length = weir_id_format(reading->epoch, reading->next - 1, id),
+                             .policy = reading->policy,
+                             .queue_depth = reading->depth};
     int status = weir_subscribe(reading->session, &how, &reading->cursor, &gap);
     REQUIRE(status == WEIR_OK || (status == WEIR_GAP && gap.reason == WEIR_GAP_EVICTED));
     if (status == WEIR_GAP) take_gap(reading, &gap);
@@ -264,12 +266,15 @@ static void run_streams(uint32_t capacity, const weir_policy *policies, uint32_t
     fixture_close(&fixture);
 }
 
+/* SEQ-08, WK-19: what each producer sent comes in its order, in the one order of the session. WK-02: who was cut off comes
+ * back with its last id, and nothing falls between what it replays and what is live, and nothing comes twice. */
 static void readers_that_skip_or_detach_get_every_event_or_a_gap_that_names_it(void **state) {
     (void)state;
     const weir_policy policies[] = {WEIR_POLICY_SKIP, WEIR_POLICY_DETACH};
     run_streams(64, policies, 2, false);
 }
 
+/* RPL-24, RPL-25: overtaken in nearly every read, a reader gets whole events in order, and gaps for exactly the others. */
 static void readers_of_a_tiny_ring_get_every_event_or_a_gap_that_names_it(void **state) {
     (void)state;
     const weir_policy policies[] = {WEIR_POLICY_SKIP, WEIR_POLICY_DETACH};

@@ -111,6 +111,7 @@ static void an_id_of_a_fresh_sessions_future_names_no_event_of_this_epoch(void *
     close_stage(&stage);
 }
 
+/* WK-08 */
 static void an_id_of_an_earlier_life_is_told_from_one_of_another_session(void **state) {
     (void)state;
     struct stage stage;
@@ -179,11 +180,9 @@ static void a_subscription_out_of_range_is_refused_and_leaves_nothing(void **sta
     weir_gap gap;
     open_stage(&stage, 1, 2);
     const weir_subscription bad[] = {
-        {NULL, 1, WEIR_START_OLDEST, WEIR_POLICY_SKIP, 0},
-        {NULL, 0, (weir_start)2, WEIR_POLICY_SKIP, 0},
-        {NULL, 0, WEIR_START_OLDEST, (weir_policy)4, 0},
-        {NULL, 0, WEIR_START_OLDEST, WEIR_POLICY_SKIP, 5}, /* the ring has 4 places */
-        {NULL, 0, WEIR_START_OLDEST, WEIR_POLICY_SKIP, UINT32_MAX},
+        {.last_id_length = 1},       {.start = (weir_start)3},       {.policy = (weir_policy)6},
+        {.queue_depth = 5}, /* the ring has 4 places */
+        {.queue_depth = UINT32_MAX}, {.full_consecutive_max = 1024}, {.full_total_max = 4096},
     };
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         assert_int_equal(weir_subscribe(stage.session, &bad[i], &cursor, &gap), WEIR_INVALID);

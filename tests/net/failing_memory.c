@@ -51,4 +51,4 @@ static void engine_release(void *context, void *memory, size_t size, size_t alig
     free(memory);
 }
 
-const weir_allocator failing_allocator = {engine_allocate, engine_release, NULL};
+const weir_allocator failing_allocator = {engine_allocate, engine_release, NULL, NULL};

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 struct label {
     uint64_t magic;
@@ -14,6 +15,7 @@ struct label {
 
 #define MAGIC_OUT  0x5745495261626c65u
 #define MAGIC_BACK 0x676f6e65676f6e65u
+#define PAGE       4096u
 
 static size_t front_of(size_t alignment) {
     size_t front = alignment > sizeof(struct label) ? alignment : sizeof(struct label);
@@ -60,7 +62,21 @@ static void release(void *context, void *block, size_t size, size_t alignment) {
     free((char *)block - front_of(alignment));
 }
 
+/* By the system, like the real one: other threads may look at the pages meanwhile, and no store of this program's is
+ * in their way. */
+static int discard(void *context, void *memory_to_discard, size_t size) {
+    struct counting_allocator *memory = (struct counting_allocator *)context;
+    if (u64_load_relaxed(&memory->keep) != 0) return -1;
+    if ((uintptr_t)memory_to_discard % PAGE != 0 || size % PAGE != 0) {
+        fprintf(stderr, "%zu bytes at %p are not whole pages\n", size, memory_to_discard);
+        abort();
+    }
+    if (madvise(memory_to_discard, size, MADV_DONTNEED) != 0) abort();
+    u64_add_relaxed(&memory->discarded_bytes, size);
+    return 0;
+}
+
 weir_allocator counting_allocator_of(struct counting_allocator *memory) {
-    weir_allocator allocator = {allocate, release, memory};
+    weir_allocator allocator = {.allocate = allocate, .release = release, .discard = discard, .context = memory};
     return allocator;
 }
