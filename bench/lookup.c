@@ -3,8 +3,9 @@
  *
  * Measured: weir_session_open of a session that exists, and its release, in an order that no cache can foresee; the
  * name is put together in the same loop. The figure of a run is the median over its lookups, taken LOOKUPS_TIMED at a
- * time: what a lookup costs, and not how often something else got the core. Not measured: making the million. Checked: every lookup found its session,
- * afterwards a sample of them by name, and that sessions came and went the whole time. */
+ * time: what a lookup costs, and not how often something else got the core. Not measured: making the million. Checked:
+ * every lookup found its session, afterwards a sample of them by name, and that sessions came and went the whole
+ * time. */
 #include "cores.h"
 #include "subject.h"
 

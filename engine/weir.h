@@ -282,10 +282,11 @@ WEIR_API int weir_send(weir_producer *producer, const char *name, size_t length,
                        weir_receipt *receipt);
 
 /* weir_offer that waits where it would have been refused as full: until the attached consumer has made room, or the
- * clock shows deadline_ns (monotonic; an injected clock is looked at every 10 ms). The only function of the engine that blocks, and it only blocks its caller. It
- * is bound to the consumer it began with (C-14, LIV-18).
- * WEIR_TIMEOUT; WEIR_CLOSED (the consumer was displaced); WEIR_PEER_GONE (it went away); WEIR_TOKEN_EXPIRED; else as
- * weir_offer, but it counts no fulls. */
+ * clock shows deadline_ns (monotonic; an injected clock is looked at every 10 ms). The only function of the engine that
+ * blocks, and it only blocks its caller. It is bound to the consumer it began with (C-14, LIV-18); one that had gone
+ * before the call is weir_offer's to judge.
+ * WEIR_TIMEOUT; WEIR_CLOSED (the consumer was displaced); WEIR_PEER_GONE (it went away, also where the session ends with
+ * it); WEIR_TOKEN_EXPIRED; else as weir_offer, but it counts no fulls. */
 WEIR_API int weir_offer_wait(weir_producer *producer, weir_session *session, const weir_message *message,
                              uint64_t deadline_ns, weir_receipt *receipt);
 
@@ -323,7 +324,8 @@ typedef enum weir_gap_reason {
 WEIR_API const char *weir_gap_reason_name(weir_gap_reason reason);
 
 /* What a subscriber can no longer get: sequences first to last of this epoch (none when first > last), and for the
- * last four reasons also whatever followed its id where that came from, which nobody can count (`lost_known` 0). */
+ * last four reasons also whatever followed its id where that came from, which nobody can count (`lost_known` 0). Where
+ * sequences begin at 0, none before 0 reads last = UINT64_MAX: `lost` == 0 says "none" in every case. */
 typedef struct weir_gap {
     uint64_t first;
     uint64_t last;

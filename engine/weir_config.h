@@ -27,7 +27,7 @@ extern "C" {
     X(LAGGED, -4, "the subscriber fell further behind than its queue depth")                                         \
     X(FULL, -5, "the live queue is full")                                                                            \
     X(CLOSED, -6, "the session has been terminated")                                                                 \
-    X(NOT_FOUND, -7, "no such session")                                                                              \
+    X(NOT_FOUND, -7, "there is none of that name")                                                                   \
     X(TOO_SMALL, -8, "the buffer is smaller than the event")                                                         \
     X(BUSY, -9, "another subscriber holds the session's live queue")                                                 \
     X(EVICTED, -10, "the live queue was full once too often; the session has ended")                                 \
@@ -113,7 +113,7 @@ typedef struct weir_allocator {
     void *context;
 } weir_allocator;
 
-/* Randomness, injected; asked once per engine. Fills `size` bytes and returns 0, or returns another value. */
+/* Randomness, injected; asked once per engine, and for each name that the engine makes. Fills `size` bytes and returns 0, or returns another value. */
 typedef struct weir_entropy {
     int (*fill)(void *context, void *memory, size_t size);
     void *context;

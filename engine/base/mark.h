@@ -1,5 +1,6 @@
-/* Named steps of publish and notify, then of what may race with them. A test build (WEIR_MARKS) calls a hook at each, which may stop the thread there:
- * that is how the tests show that a producer stopped anywhere delays nobody. Other builds contain nothing of it. */
+/* Named steps of publish and notify, then of what may race with them. A test build (WEIR_MARKS) calls a hook at each,
+ * which may stop the thread there: that is how the tests show that a producer stopped anywhere delays nobody. Other
+ * builds contain nothing of it. */
 #ifndef WEIR_BASE_MARK_H
 #define WEIR_BASE_MARK_H
 

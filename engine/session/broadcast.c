@@ -71,7 +71,7 @@ COLD static bool shed_body(struct broadcast *broadcast, uint32_t class_index) {
 }
 
 /* As for any publish to the session, others give up their oldest events. */
-COLD static bool make_room(weir_producer *producer, weir_session *session, uint32_t class_index, int *status) {
+COLD static bool make_room(weir_producer *producer, weir_session *session, uint32_t *class_index, int *status) {
     struct slots *slots;
     if (*status == WEIR_BYTES_LIMIT) *status = session_find_slots(session, &slots);
     if (*status == WEIR_OK) *status = budget_make_room(producer, session, class_index);
@@ -87,7 +87,7 @@ static const struct stocked_cell *find_cell(struct broadcast *broadcast, weir_se
     const struct stocked_cell *cell = cell_stock_next(stock, class_index, status);
     if (LIKELY(cell != NULL)) return cell;
     bool shed = *status == WEIR_BYTES_LIMIT && shed_body(broadcast, class_index);
-    if (!shed && !make_room(broadcast->producer, session, class_index, status)) return NULL;
+    if (!shed && !make_room(broadcast->producer, session, &class_index, status)) return NULL;
     return cell_stock_next(stock, class_index, status);
 }
 
@@ -108,7 +108,8 @@ static const struct stocked_cell *describe(struct broadcast *broadcast, weir_ses
     struct cell_stock *stock = &broadcast->producer->stock;
     if (UNLIKELY(broadcast->body.cell == NULL) && !store_body(broadcast, session, status)) return NULL;
     const struct stocked_cell *mine = body_describe(&broadcast->body, stock, broadcast->number, status);
-    if (LIKELY(mine != NULL) || !make_room(broadcast->producer, session, CELL_DESCRIPTOR, status)) return mine;
+    uint32_t class_index = CELL_DESCRIPTOR;
+    if (LIKELY(mine != NULL) || !make_room(broadcast->producer, session, &class_index, status)) return mine;
     return body_describe(&broadcast->body, stock, broadcast->number, status);
 }
 

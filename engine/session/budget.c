@@ -6,9 +6,27 @@
 #define LOOKS_MAX     8u   /* as long as nobody is found who holds more than there is for each */
 #define EVICTIONS_MAX 256u /* given up in one go before the publish is refused */
 
-/* What a session holds; 0 when none of the events that it can give up is in a cell of the class, for then it would lose
+/* Classes of cells that an event fits: its own, or else any larger one that a session may have. */
+struct fitting {
+    uint32_t from;
+    uint32_t to;
+};
+
+static bool is_fitting(const struct fitting *fitting, uint32_t class_index) {
+    return class_index >= fitting->from && class_index <= fitting->to;
+}
+
+/* The first class that the stock has a cell of; fitting->to + 1 when there is none. */
+static uint32_t class_in_stock(const weir_producer *producer, const struct fitting *fitting) {
+    uint32_t class_index = fitting->from;
+    while (class_index <= fitting->to && !cell_stock_has(&producer->stock, class_index))
+        class_index++;
+    return class_index;
+}
+
+/* What a session holds; 0 when none of the events that it can give up is in a cell that fits, for then it would lose
  * them for nothing. A body that others share is nobody's to give. */
-static uint64_t bytes_to_give(const weir_session *session, uint32_t class_index) {
+static uint64_t bytes_to_give(const weir_session *session, const struct fitting *fitting) {
     const struct slots *slots = session_slots(session);
     if (slots == NULL) return 0;
     uint64_t newest = session_next(session, slots) - 1;
@@ -18,7 +36,7 @@ static uint64_t bytes_to_give(const weir_session *session, uint32_t class_index)
         cell_reference reference = (cell_reference)u64_load_relaxed(&slots->words[i]); /* relaxed: a sum */
         if (!cell_is_cell(reference)) continue;
         bytes += cell_has_payload(reference) ? cell_size(cell_class(reference)) : CELL_DESCRIPTOR_SIZE;
-        fits = fits || (cell_class(reference) == class_index && i != (newest & slots->mask));
+        fits = fits || (is_fitting(fitting, cell_class(reference)) && i != (newest & slots->mask));
     }
     return fits ? bytes : 0;
 }
@@ -26,14 +44,14 @@ static uint64_t bytes_to_give(const weir_session *session, uint32_t class_index)
 /* Who has been found to hold most; held. */
 struct search {
     weir_engine *engine;
-    uint32_t class_index;
+    const struct fitting *fitting;
     weir_session *richest;
     uint64_t most;
 };
 
 /* `session` comes with a reference. */
 static void consider(struct search *search, weir_session *session) {
-    uint64_t bytes = session != search->richest ? bytes_to_give(session, search->class_index) : 0;
+    uint64_t bytes = session != search->richest ? bytes_to_give(session, search->fitting) : 0;
     weir_session *loser = session;
     if (bytes > search->most) {
         loser = search->richest;
@@ -50,8 +68,8 @@ static void consider_at(struct search *search, uint32_t index) {
 
 /* The publishing session, the one that was the richest last time, and some more. With many sessions a greedy one may be
  * met only after a while; from then on it is remembered. */
-static weir_session *find_richest(weir_engine *engine, weir_session *session, uint32_t class_index) {
-    struct search search = {engine, class_index, NULL, 0};
+static weir_session *find_richest(weir_engine *engine, weir_session *session, const struct fitting *fitting) {
+    struct search search = {engine, fitting, NULL, 0};
     uint32_t places = slab_fresh(&engine->sessions_slab);
     uint64_t sessions = u64_load_relaxed(&engine->sessions); /* relaxed: a measure, like the bytes */
     uint64_t average = u64_load_relaxed(&engine->pool.budget.used) / (sessions > 0 ? sessions : 1);
@@ -68,13 +86,13 @@ static weir_session *find_richest(weir_engine *engine, weir_session *session, ui
     return search.richest;
 }
 
-/* Evicts from the oldest on until the stock has a cell of the class. What else comes goes back to the pool through the
+/* Evicts from the oldest on until the stock has a cell that fits. What else comes goes back to the pool through the
  * stock, which spills. */
-static void take_from(weir_producer *producer, weir_session *victim, uint32_t class_index, uint32_t *left) {
+static void take_from(weir_producer *producer, weir_session *victim, const struct fitting *fitting, uint32_t *left) {
     struct slots *slots = session_slots(victim);
     uint64_t next = session_next(victim, slots);
     uint64_t oldest = session_oldest(victim, slots, next, 1ull << victim->ring_log2);
-    while (oldest + 1 < next && *left > 0 && !cell_stock_has(&producer->stock, class_index)) {
+    while (oldest + 1 < next && *left > 0 && class_in_stock(producer, fitting) > fitting->to) {
         cell_reference evicted;
         --*left;
         if (!slots_evict(slots, oldest++, &evicted)) continue;
@@ -84,14 +102,30 @@ static void take_from(weir_producer *producer, weir_session *victim, uint32_t cl
     u64_store_relaxed(&victim->tail, oldest); /* relaxed and not compared: see evict_over_budget */
 }
 
-COLD int budget_make_room(weir_producer *producer, weir_session *session, uint32_t class_index) {
+/* The class of the cell that fits and is in the stock now; fitting->to + 1 when nobody has one to give. */
+static uint32_t find_fitting(weir_producer *producer, weir_session *session, const struct fitting *fitting) {
     uint32_t left = EVICTIONS_MAX;
-    for (uint32_t attempt = 0; attempt < 8 && left > 0; attempt++) {
-        weir_session *victim = find_richest(producer->engine, session, class_index);
+    uint32_t class_index = class_in_stock(producer, fitting);
+    for (uint32_t attempt = 0; attempt < 8 && left > 0 && class_index > fitting->to; attempt++) {
+        weir_session *victim = find_richest(producer->engine, session, fitting);
         if (victim == NULL) break;
-        take_from(producer, victim, class_index, &left);
+        take_from(producer, victim, fitting, &left);
         weir_session_release(victim);
-        if (cell_stock_has(&producer->stock, class_index)) return WEIR_OK;
+        class_index = class_in_stock(producer, fitting);
     }
-    return WEIR_BYTES_LIMIT;
+    return class_index;
+}
+
+COLD int budget_make_room(weir_producer *producer, weir_session *session, uint32_t *class_index) {
+    struct fitting fitting = {*class_index, *class_index};
+    uint32_t found = find_fitting(producer, session, &fitting);
+    if (found > fitting.to) {
+        fitting.from = *class_index + 1;
+        fitting.to = cell_class_for(producer->engine->max_room);
+        if (*class_index >= fitting.to) return WEIR_BYTES_LIMIT; /* descriptors have one size, too */
+        found = find_fitting(producer, session, &fitting);
+    }
+    if (found > fitting.to) return WEIR_BYTES_LIMIT;
+    *class_index = found;
+    return WEIR_OK;
 }

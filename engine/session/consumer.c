@@ -3,23 +3,12 @@
 
 #include <string.h>
 
+#include "base/configure.h"
 #include "base/mark.h"
 #include "base/memory.h"
 
 static void ring(void *context) {
     doorbell_ring(&((weir_consumer *)context)->bell);
-}
-
-/* Copies what the caller's version of the structure has; a longer one is taken when what we do not know is zero. */
-static bool copy_config(weir_consumer_config *into, const weir_consumer_config *from) {
-    memset(into, 0, sizeof(*into));
-    if (from == NULL) return true;
-    if (from->size < sizeof(size_t) || from->size > 4096) return false;
-    const char *bytes = (const char *)from;
-    for (size_t at = sizeof(*into); at < from->size; at++)
-        if (bytes[at] != 0) return false;
-    memcpy(into, from, from->size < sizeof(*into) ? from->size : sizeof(*into));
-    return true;
 }
 
 static bool resolve(weir_consumer_config *config, const weir_engine *engine) {
@@ -65,7 +54,7 @@ static int create_parts(weir_consumer *consumer) {
 int weir_consumer_create(weir_engine *engine, const weir_consumer_config *config, weir_consumer **out) {
     weir_consumer_config resolved;
     *out = NULL;
-    if (!copy_config(&resolved, config) || !resolve(&resolved, engine)) return WEIR_INVALID;
+    if (!configure_copy(&resolved, sizeof(resolved), config) || !resolve(&resolved, engine)) return WEIR_INVALID;
     weir_consumer *consumer =
         (weir_consumer *)memory_take(&engine->config.allocator, sizeof(weir_consumer), CACHE_LINE);
     if (consumer == NULL) return WEIR_NO_MEMORY;

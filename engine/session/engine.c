@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "attachment.h"
+#include "base/configure.h"
 #include "base/system.h"
 #include "channel.h"
 #include "limits.h"
@@ -72,20 +73,6 @@ static bool resolve_rules(weir_rules *rules) {
     if (rules->activity == 0)
         rules->activity =
             WEIR_ACTIVE_CREATE | WEIR_ACTIVE_ATTACH | WEIR_ACTIVE_DETACH | WEIR_ACTIVE_SEND | WEIR_ACTIVE_STREAM;
-    return true;
-}
-
-/* Copies what the caller's version of the structure has; a longer one is taken when what we do not know is zero. */
-static bool copy_config(weir_config *into, const weir_config *from) {
-    memset(into, 0, sizeof(*into));
-    into->size = sizeof(*into);
-    if (from == NULL) return true;
-    if (from->size < offsetof(weir_config, max_sessions) || from->size > 4096) return false;
-    const char *bytes = (const char *)from;
-    for (size_t at = sizeof(*into); at < from->size; at++)
-        if (bytes[at] != 0) return false;
-    memcpy(into, from, from->size < sizeof(*into) ? from->size : sizeof(*into));
-    into->size = sizeof(*into);
     return true;
 }
 
@@ -179,7 +166,8 @@ int weir_engine_create(weir_engine **out, const weir_config *config) {
     *out = NULL;
     weir_config resolved;
     weir_allocator system_memory = {NULL, NULL, NULL, NULL};
-    if (!copy_config(&resolved, config) || !resolve_limits(&resolved) || !resolve_rules(&resolved.rules))
+    if (!configure_copy(&resolved, sizeof(resolved), config) || !resolve_limits(&resolved) ||
+        !resolve_rules(&resolved.rules))
         return WEIR_INVALID;
     resolve_services(&resolved, &system_memory);
     weir_engine *engine = (weir_engine *)memory_take(&resolved.allocator, sizeof(weir_engine), CACHE_LINE);

@@ -281,9 +281,9 @@ bool registry_look_up(weir_session *session, bool touch);
 /* Gives the owner's record back with what it holds. NULL does nothing. */
 void owner_free(weir_engine *engine, struct owner_record *owner);
 
-/* Gives a free cell of a class back to the producer's stock by taking the oldest events of whoever holds most (budget.c).
- * WEIR_OK when the stock has a cell now. */
-int budget_make_room(weir_producer *producer, weir_session *session, uint32_t class_index);
+/* Brings a cell of the class *class_index, or of a larger one that it then names, to the producer's stock by taking the
+ * oldest events of whoever holds most (budget.c). WEIR_OK when the stock has it now. */
+int budget_make_room(weir_producer *producer, weir_session *session, uint32_t *class_index);
 
 /* One writer, so load and store make an increment; relaxed, for those who add up. */
 static inline void count(atomic_u64 *counter, uint64_t more) {

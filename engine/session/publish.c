@@ -189,7 +189,7 @@ COLD int publish_bounded(weir_producer *producer, weir_session *session, struct 
 /* A cell for an event, whoever has to give it up for that. */
 COLD static const struct stocked_cell *find_cell(weir_producer *producer, weir_session *session, uint32_t class_index,
                                                  int *status) {
-    if (*status == WEIR_BYTES_LIMIT) *status = budget_make_room(producer, session, class_index);
+    if (*status == WEIR_BYTES_LIMIT) *status = budget_make_room(producer, session, &class_index);
     return *status == WEIR_OK ? cell_stock_next(&producer->stock, class_index, status) : NULL;
 }
 

@@ -1,7 +1,7 @@
 /* Leases: an id, a handle that says nothing of it, and the time to live that was agreed on at the opening. */
 #include "base/atomic.h"
+#include "base/configure.h"
 #include "base/memory.h"
-#include "configure.h"
 
 #include <weir_quota.h>
 

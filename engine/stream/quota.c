@@ -22,8 +22,8 @@
  *   Q3 release fence: before lowering        Q4 acquire: raising `reserved`,  a place is free before its ticket and its
  *      `reserved`                               a snapshot's first load         principal are; a snapshot counts what
  *                                                                               the first load has no more */
+#include "base/configure.h"
 #include "base/memory.h"
-#include "configure.h"
 #include "principals.h"
 
 #define RESERVED_COUNT  ((1ull << 28) - 1)

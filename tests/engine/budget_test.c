@@ -105,8 +105,29 @@ static void sessions_that_are_equally_greedy_share(void **state) {
     fixture_close(&fixture);
 }
 
-/* Memory of one size of cells is no use to another: nobody loses an event that would make no room. */
+/* Memory of smaller cells is no use to a larger event: nobody loses an event that would make no room. */
 static void nothing_is_given_up_in_vain(void **state) {
+    (void)state;
+    struct fixture fixture;
+    weir_config config = shared_budget(1u << 20);
+    fixture_open(&fixture, &config);
+    weir_session *greedy = fixture_session(&fixture, "greedy");
+    weir_session *large = fixture_session(&fixture, "large");
+    publish_many(&fixture, greedy, 2000, 600);
+    weir_session_info before = info_of(greedy);
+    for (int i = 0; i < 50; i++)
+        assert_int_equal(publish(&fixture, large, 3000), WEIR_BYTES_LIMIT);
+    assert_int_equal(info_of(greedy).oldest, before.oldest);
+    assert_int_equal(info_of(large).published, 0);
+    publish_many(&fixture, large, 2000, 1);
+    assert_true(info_of(greedy).oldest - before.oldest <= 1);
+    weir_session_release(greedy);
+    weir_session_release(large);
+    fixture_close(&fixture);
+}
+
+/* Who has filled the memory with large events does not shut out those with small ones. */
+static void wk_07_a_small_event_gets_a_larger_cell(void **state) {
     (void)state;
     struct fixture fixture;
     weir_config config = shared_budget(1u << 20);
@@ -114,13 +135,11 @@ static void nothing_is_given_up_in_vain(void **state) {
     weir_session *greedy = fixture_session(&fixture, "greedy");
     weir_session *small = fixture_session(&fixture, "small");
     publish_many(&fixture, greedy, 2000, 600);
-    weir_session_info before = info_of(greedy);
-    for (int i = 0; i < 50; i++)
-        assert_int_equal(publish(&fixture, small, 10), WEIR_BYTES_LIMIT);
-    assert_int_equal(info_of(greedy).oldest, before.oldest);
-    assert_int_equal(info_of(small).published, 0);
-    publish_many(&fixture, small, 2000, 1);
-    assert_true(info_of(greedy).oldest - before.oldest <= 1);
+    uint64_t kept = kept_by(greedy);
+    publish_many(&fixture, small, 10, 50);
+    assert_int_equal(kept_by(small), 50);
+    assert_in_range(kept - kept_by(greedy), 1, 50);
+    publish_many(&fixture, greedy, 2000, 1);
     weir_session_release(greedy);
     weir_session_release(small);
     fixture_close(&fixture);
@@ -358,6 +377,7 @@ int main(void) {
         cmocka_unit_test(wk_07_among_many_the_greedy_one_is_soon_found),
         cmocka_unit_test(sessions_that_are_equally_greedy_share),
         cmocka_unit_test(nothing_is_given_up_in_vain),
+        cmocka_unit_test(wk_07_a_small_event_gets_a_larger_cell),
         cmocka_unit_test(nothing_is_given_up_for_a_cell_that_stays),
         cmocka_unit_test(what_stands_before_the_cell_that_fits_goes_too),
         cmocka_unit_test(when_everybody_has_one_event_nobody_gives),

@@ -1,7 +1,7 @@
-/* What creating a quota and creating leases have in common: the configuration that grows with versions, and the
- * services that are the system's unless injected. */
-#ifndef WEIR_STREAM_CONFIGURE_H
-#define WEIR_STREAM_CONFIGURE_H
+/* What everything that is created from a configuration has in common: the structure that grows with versions, and
+ * the services that are the system's unless injected. */
+#ifndef WEIR_BASE_CONFIGURE_H
+#define WEIR_BASE_CONFIGURE_H
 
 #include <stdbool.h>
 #include <string.h>
