@@ -8,6 +8,7 @@
  *   - A weir_poller belongs to one thread: it tells that thread which of its sessions have something new.
  *   - The engine starts no thread, makes no system call of its own on the publish path, prints nothing, reads no
  *     environment and has no mutable globals: two engines in one process share nothing.
+ *   - Not for signal handlers, which would use a producer in the middle of itself, nor for a child of fork.
  *
  * Handles
  *   | handle        | made by              | given back by            | who may use it                         |
