@@ -454,6 +454,16 @@ typedef struct weir_event {
 WEIR_API int weir_read(weir_session *session, weir_cursor *cursor, void *buffer, size_t capacity, weir_event *event,
                        weir_gap *gap);
 
+/* weir_read of up to `max_events` events (1 or more) with one call, for a fraction of the price of each: their payloads
+ * stand one behind the other in `buffer`, without anything between them, and *count is their number. Bytes of the
+ * buffer behind the last payload may have been overwritten. It reads as far as there are events and room, and may
+ * stop before: call again.
+ * WEIR_OK with *count >= 1; otherwise *count is 0, and it is what weir_read says of the next event (events[0] is filled
+ * for WEIR_TOO_SMALL). Then nothing has been passed over that was not told. WEIR_INVALID: max_events is 0. The cursor's
+ * thread; lock-free, and bounded like weir_read. */
+WEIR_API int weir_read_many(weir_session *session, weir_cursor *cursor, void *buffer, size_t capacity,
+                            weir_event *events, uint32_t max_events, uint32_t *count, weir_gap *gap);
+
 /* With how->acknowledged: events up to and including `sequence` are done with. A consumer that comes back asks for what
  * follows the last one. Never moves back. The cursor's thread; wait-free but for waking a waiting publisher. */
 WEIR_API void weir_acknowledge(weir_session *session, weir_cursor *cursor, uint64_t sequence);

@@ -138,6 +138,15 @@ static inline struct cell *cell_at(const struct cell_pool *pool, cell_reference 
     return (struct cell *)(void *)(chunk + ((size_t)place << (CELL_SMALLEST_SHIFT + class_index)));
 }
 
+/* cell_at for a cell of class 0. */
+static inline struct cell *small_cell_at(const struct cell_pool *pool, uint32_t index) {
+    const struct slab *slab = &pool->classes[0];
+    uint32_t chunk_index = index >> slab->chunk_shift;
+    uint32_t place = index - (chunk_index << slab->chunk_shift);
+    char *chunk = (char *)pointer_load_acquire(&slab->chunks[chunk_index]);
+    return (struct cell *)(void *)(chunk + ((size_t)place << CELL_SMALLEST_SHIFT));
+}
+
 static inline struct cell *descriptor_at(const struct cell_pool *pool, cell_reference reference) {
     return (struct cell *)slab_at(&pool->classes[CELL_DESCRIPTOR], reference & CELL_DESCRIPTOR_MAX);
 }

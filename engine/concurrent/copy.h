@@ -1,6 +1,6 @@
 /* Payload bytes in and out of cells that another thread may be overwriting.
  *
- * Every access to the cell's side goes through these two functions. They move 16 bytes at a time through volatile
+ * Every access to the cell's side goes through these functions. They move 16 bytes at a time through volatile
  * vectors: formally C11 knows no such race, in practice each access is performed once, in the place where it stands,
  * and the reader discards what it read unless the slot word proves it whole. Under a checker or ThreadSanitizer the
  * same bytes move as relaxed atomic words, which is what the argument is made for.
@@ -32,6 +32,11 @@ static inline void copy_from_cell(void *target, const void *cell, size_t length)
         uint64_t word = u64_load_relaxed(&words[at / 8]);
         memcpy(to + at, &word, length - at < 8 ? length - at : 8);
     }
+}
+
+static inline void copy_whole_cell(void *target, const void *cell, size_t length, size_t whole) {
+    (void)whole;
+    copy_from_cell(target, cell, length);
 }
 
 #else
@@ -71,6 +76,16 @@ static inline void copy_into_cell(void *cell, const void *source, size_t length)
 
 static inline void copy_from_cell(void *target, const void *cell, size_t length) {
     copy_volatile((volatile char *)target, (const volatile char *)cell, length);
+}
+
+/* The same where any of `whole` bytes of the target may be overwritten, a multiple of 16 that is known when this is
+ * compiled, and the cell has as many: without a look at the length. */
+static inline void copy_whole_cell(void *target, const void *cell, size_t length, size_t whole) {
+    volatile char *to = (volatile char *)target;
+    const volatile char *from = (const volatile char *)cell;
+    (void)length;
+    for (size_t at = 0; at < whole; at += 16)
+        *(volatile copy_vector *)(to + at) = *(const volatile copy_vector *)(from + at);
 }
 
 #endif

@@ -102,6 +102,7 @@ struct weir_producer {
     atomic_u64 live_full;
     atomic_u64 live_closed;
     atomic_u64 evicted_events;
+    atomic_u64 broadcasts;
     struct cell_stock stock;
     uint64_t woken[WEIR_POLLERS_MAX]; /* by poller: the last sleep epoch that this producer ended */
     weir_producer *next;              /* all producers ever made; written before this one is linked */
@@ -176,11 +177,10 @@ static inline uint64_t engine_idle_ttl_ms(const weir_engine *engine) {
 
 /* The cell keeps 32 bits of the time; the rest is the clock's, for no event is 49 days old. One that another thread has
  * stamped by a later reading of the clock is up to an hour ahead. */
-static inline uint64_t event_time_ms(const weir_engine *engine, uint64_t facts) {
-    uint64_t now_ms = engine_now_ms(engine);
+static inline uint64_t event_time_at(uint64_t now_ms, uint64_t facts) {
     uint32_t age_ms = (uint32_t)now_ms - facts_time_ms(facts);
-    uint32_t ahead_ms = 0 - age_ms;
-    return UNLIKELY(ahead_ms - 1 < 3600000) ? now_ms + ahead_ms : now_ms - age_ms;
+    if (LIKELY(age_ms < 0u - 3600000u)) return now_ms - age_ms;
+    return now_ms + (0u - age_ms);
 }
 
 static inline uint64_t engine_wall_s(const weir_engine *engine) {

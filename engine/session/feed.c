@@ -3,6 +3,7 @@
 
 #include "base/memory.h"
 #include "consumer.h"
+#include "read.h"
 
 /* ---- Open and close ----------------------------------------------------------------------------------------- */
 
@@ -242,7 +243,7 @@ static int share(weir_feed *feed, weir_batch *batch) {
     const struct built *built = &feed->consumer->built;
     bool was_live = feed->cursor.live;
     weir_cursor_advance(feed->session, &feed->cursor, built->next);
-    feed->cursor.unread += built->payload;
+    cursor_read_bytes(feed->session->engine, &feed->cursor, built->payload);
     /* One that has never caught up does so by finding nothing itself. */
     if (!built->caught_up || !was_live) feed_make_ready(feed);
     return tell_events(feed, batch);

@@ -12,7 +12,7 @@ static inline void fill_event(const weir_session *session, uint64_t sequence, ui
     event->broadcast = 0;
     event->keyed = 0;
     event->superseded = 0;
-    event->time_ms = event_time_ms(session->engine, facts);
+    event->time_ms = event_time_at(engine_now_ms(session->engine), facts);
 }
 
 void cursor_tell_bytes(weir_engine *engine, weir_cursor *cursor) {
@@ -53,9 +53,7 @@ COLD static int pass_over(weir_session *session, const struct slots *slots, weir
     return report_gap(session, cursor, oldest, gap);
 }
 
-/* The queue is full exactly when the event `queue_depth` places ahead exists: then one more than fits was published
- * while the cursor stood here. A queue as long as the ring needs no look: its cursor finds its own event gone. */
-static bool has_overflowed(const struct slots *slots, const weir_cursor *cursor) {
+bool cursor_has_overflowed(const struct slots *slots, const weir_cursor *cursor) {
     if (cursor->queue_depth > slots->mask || !cursor->live || cursor->end != UINT64_MAX ||
         cursor->policy == WEIR_POLICY_REFUSE || cursor->policy == WEIR_POLICY_CONFLATE)
         return false;
@@ -135,7 +133,7 @@ int cursor_read(weir_session *session, weir_cursor *cursor, void *buffer, size_t
         return WEIR_EMPTY;
     }
     const struct slots *slots = (const struct slots *)ring;
-    if (UNLIKELY(has_overflowed(slots, cursor))) {
+    if (UNLIKELY(cursor_has_overflowed(slots, cursor))) {
         if (cursor->policy == WEIR_POLICY_SKIP) return pass_over(session, slots, cursor, gap);
         close_queue(session, cursor);
     }
@@ -147,7 +145,7 @@ int cursor_read(weir_session *session, weir_cursor *cursor, void *buffer, size_t
     if (UNLIKELY(facts_are_rare(facts)) && !fetch_rare(session, slots, cursor->next, event))
         return read_nothing(session, slots, cursor, SLOT_PASSED, gap);
     cursor->next++;
-    cursor->unread += event->length;
+    cursor_read_bytes(session->engine, cursor, event->length);
     return WEIR_OK;
 }
 

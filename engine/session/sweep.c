@@ -14,7 +14,7 @@ static bool last_publish_ms(const weir_session *session, const struct slots *slo
     if (next == session->first_sequence) return true;
     enum slot_state state = slots_read(slots, &session->engine->pool, next - 1, payload, 0, &facts);
     if (state != SLOT_EVENT) return false;
-    uint64_t published_ms = event_time_ms(session->engine, facts);
+    uint64_t published_ms = event_time_at(engine_now_ms(session->engine), facts);
     if (published_ms > *time_ms) *time_ms = published_ms;
     return true;
 }

@@ -16,6 +16,7 @@ static uint64_t seed;
 
 #define PRODUCERS 3u
 #define SESSIONS  3u
+#define RUN       9u /* events that a reader takes at once, at most */
 
 struct shared {
     weir_engine *engine;
@@ -115,6 +116,17 @@ static void take_event(struct reading *reading, const weir_event *event, const s
     reading->events++;
 }
 
+static void take_run(struct reading *reading, const weir_event *events, uint32_t count, const char *bytes) {
+    for (uint32_t i = 0; i < count; bytes += events[i++].length) {
+        union {
+            struct stamp stamp;
+            char room[STAMP_LENGTH_MAX];
+        } event;
+        memcpy(&event, bytes, events[i].length);
+        take_event(reading, &events[i], &event.stamp);
+    }
+}
+
 static void take_gap(struct reading *reading, const weir_gap *gap) {
     REQUIRE(gap->first == reading->next && gap->last >= gap->first && gap->lost == gap->last - gap->first + 1);
     REQUIRE(gap->lost_known == 1);
@@ -144,13 +156,16 @@ static void read_all(struct reader *reader, struct reading *reading, struct rand
         struct stamp stamp;
         char room[STAMP_LENGTH_MAX];
     } buffer;
-    weir_event event;
+    weir_event events[RUN];
     weir_gap gap;
     for (;;) {
-        int status = weir_read(reading->session, &reading->cursor, &buffer, sizeof(buffer), &event, &gap);
+        uint32_t count;
+        uint32_t most = 1 + random_below(random, RUN);
+        int status =
+            weir_read_many(reading->session, &reading->cursor, &buffer, sizeof(buffer), events, most, &count, &gap);
         if (status == WEIR_EMPTY) return;
         if (status == WEIR_OK) {
-            take_event(reading, &event, &buffer.stamp);
+            take_run(reading, events, count, buffer.room);
         } else if (status == WEIR_GAP) {
             REQUIRE(gap.reason == WEIR_GAP_SLOW);
             take_gap(reading, &gap);
