@@ -179,6 +179,7 @@ bool principals_read(const struct principals *principals, uint32_t index, struct
     key->length = u64_load_relaxed(&principal->length); /* relaxed, like the words: see has_text */
     for (size_t at = 0; at * 8 < key->length; at++)
         key->words[at] = u64_load_relaxed(&principal->words[at]);
-    fence_acquire();                                              /* P4 */
-    return same_life(state, u64_load_relaxed(&principal->state)); /* relaxed: P4 stands before it */
+    fence_acquire();                                    /* P4 */
+    uint64_t now = u64_load_relaxed(&principal->state); /* relaxed: P4 stands before it */
+    return same_life(state, now) && !is_over(now);      /* the next life's text is written before its state */
 }
