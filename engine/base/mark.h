@@ -43,7 +43,9 @@
     X(CONSUMER_AWAKE)                                                                                                \
     X(CONSUMER_FOUND_NOTHING)                                                                                        \
     X(CONSUMER_ANSWERED)                                                                                             \
-    X(CONSUMER_ASLEEP)
+    X(CONSUMER_ASLEEP)                                                                                               \
+    X(SESSION_COME_UPON)                                                                                             \
+    X(SESSION_BEGUN)
 
 enum mark {
 #define MARK_ENUM(name) MARK_##name,

@@ -53,7 +53,7 @@ void index_map_destroy(struct index_map *map, const weir_allocator *allocator) {
 static bool walk_once(struct index_map *map, atomic_u64 *head, uint64_t hash, index_match match, void *context,
                       uint64_t *head_word, uint32_t *found) {
     atomic_u64 *from = head;
-    uint64_t word = u64_load_acquire(head); /* M2 */
+    uint64_t word = u64_load_seq_cst(head); /* M2, M5 */
     *head_word = word;
     while (link_index(word) != SLAB_NONE) {
         struct index_node *node = node_at(map, link_index(word));
@@ -97,11 +97,11 @@ static uint64_t floor_of(const struct index_map *map, uint32_t index) {
 
 void index_map_prepare(struct index_map *map, uint32_t index, uint64_t hash) {
     struct index_node *node = node_at(map, index);
-    u64_store_relaxed(&node->hash, hash); /* relaxed, all: M1 publishes them, or the object's own first reference */
+    u64_store_relaxed(&node->hash, hash); /* relaxed: M1 publishes it, or the object's own first reference */
     /* The version goes on from the node's last use, so that no word of it ever comes back. */
     uint64_t link = u64_load_relaxed(&node->link);
     if (link == 0) link = floor_of(map, index);
-    u64_store_relaxed(&node->link, link_after(link, SLAB_NONE));
+    u64_store_release(&node->link, link_after(link, SLAB_NONE)); /* M4 */
 }
 
 /* Has the node's link lead to `next`, unless the node is removed. */
@@ -123,9 +123,10 @@ uint32_t index_map_insert(struct index_map *map, uint32_t index, index_match mat
         uint32_t found = walk(map, hash, match, context, &head_word);
         if (found != SLAB_NONE) return found;
         if (!point_to(node, link_index(head_word))) return index;
-        if (!u64_cas_acq_rel(head, &head_word, link_after(head_word, index))) continue; /* M1 */
+        if (!u64_cas_seq_cst(head, &head_word, link_after(head_word, index))) continue; /* M1, M5 */
         /* Removed between the two steps, when its remover found it in no list: then it leaves this one now. */
-        if (u64_load_acquire(&node->link) & LINK_REMOVED) walk(map, hash, NULL, NULL, &head_word);
+        if (u64_load_seq_cst(&node->link) & LINK_REMOVED) /* M5 */
+            walk(map, hash, NULL, NULL, &head_word);
         return index;
     }
 }
@@ -135,7 +136,7 @@ bool index_map_remove(struct index_map *map, uint32_t index) {
     uint64_t link = u64_load_acquire(&node->link);
     do {
         if (link & LINK_REMOVED) return false;
-    } while (!u64_cas_acq_rel(&node->link, &link, link_after(link, link_index(link)) | LINK_REMOVED));
+    } while (!u64_cas_seq_cst(&node->link, &link, link_after(link, link_index(link)) | LINK_REMOVED)); /* M5 */
     uint64_t head_word;
     walk(map, u64_load_relaxed(&node->hash), NULL, NULL, &head_word); /* takes it out, unless somebody has */
     return true;

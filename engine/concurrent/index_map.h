@@ -23,6 +23,11 @@
  *   M1 release: insert's compare-and-swap   M2 acquire: every link load       a lookup sees a node before its fields
  *   M3 a floor is stored before the run is restored (P1), and loaded after    a version comes back: a walker on the
  *      its object is taken (P2); both relaxed                                 node's former list takes it for that one
+ *   M4 release: prepare's link store        M2, then the look back             a walker that comes upon a node's next use
+ *                                                                             does not see that it was taken out: it
+ *                                                                             leaves its list and misses an object
+ *   M5 seq_cst: insert's compare-and-swap,  M5 remove's compare-and-swap,      neither sees the other: a removed node stays
+ *      then its look whether it is removed     then its look at the head          in the list, and ends it in its next use
  *
  * Any thread; lock-free. A lookup never waits: it only starts again when somebody else's change has succeeded. */
 #ifndef WEIR_CONCURRENT_INDEX_MAP_H

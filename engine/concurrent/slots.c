@@ -24,6 +24,12 @@ COLD enum slot_state slot_state_rare(const struct slots *slots, uint64_t word, u
     return SLOT_PASSED;
 }
 
+/* The same cell, still at this sequence: in between it cannot have been anywhere else, for a cell that has left its slot
+ * never comes back under the same number. */
+COLD bool slots_still_names(const struct slots *slots, uint64_t sequence, uint64_t word, uint64_t now) {
+    return (cell_reference)now == (cell_reference)word && slot_state_rare(slots, now, sequence) == SLOT_EVENT;
+}
+
 /* Where to look next when `word` says that `sequence` is taken: behind the newest number that this place is known to
  * have held. Usually that is the next sequence; a stale hint is made good in a few leaps. */
 static uint64_t next_after(const struct slots *slots, uint64_t word, uint64_t sequence) {
@@ -139,8 +145,8 @@ static bool find_body(const struct slots *slots, const struct cell_pool *pool, u
     *descriptor = descriptor_at(pool, (cell_reference)word);
     *facts = u64_load_relaxed(&(*descriptor)->facts); /* relaxed: judged by R3, like the body's reference */
     *body = (cell_reference)cell_word_load(*descriptor, DESCRIPTOR_BODY);
-    fence_acquire();                                                                /* F2 */
-    return LIKELY(u64_load_acquire(&slots->words[sequence & slots->mask]) == word); /* R3 */
+    fence_acquire();                            /* F2 */
+    return slots_stands(slots, sequence, word); /* R3 */
 }
 
 static enum slot_state read_body(const struct slots *slots, const struct cell_pool *pool, uint64_t sequence,

@@ -11,7 +11,8 @@
  * its copy; the two fences synchronise, so its second load sees a word at least as new as the replacement.
  *
  * The end of a session takes a sequence like an event does, but keeps the reference it finds: the oldest event stays
- * readable. So a word at the lap of s with an end's mark says "s is the end", and also "s - ring is in this cell".
+ * readable. So a word at the lap of s with an end's mark says "s is the end", and also "s - ring is in this cell". A
+ * reader whose word an end or an idle mark replaced meanwhile has still read that event (slots_still_names).
  *
  *   pairing                                          without it
  *   R1 acquire: reader's first word load             the copy may predate the fill: stale payload
@@ -146,11 +147,21 @@ bool slots_evict(struct slots *slots, uint64_t sequence, cell_reference *evicted
 enum slot_state slots_read_rarely(const struct slots *slots, const struct cell_pool *pool, uint64_t sequence,
                                   uint64_t word, void *buffer, size_t capacity, uint64_t *facts);
 
+/* Whether the word that took the place of `word`, under which there was an event, left the event where it is: an end or
+ * an idle mark came meanwhile, or went. */
+bool slots_still_names(const struct slots *slots, uint64_t sequence, uint64_t word, uint64_t now);
+
+/* Whether the event that was looked at under `word` was there all the time until now. */
+static inline bool slots_stands(const struct slots *slots, uint64_t sequence, uint64_t word) {
+    uint64_t now = u64_load_acquire(&slots->words[sequence & slots->mask]); /* R3 */
+    return LIKELY(now == word) || slots_still_names(slots, sequence, word, now);
+}
+
 /* Whether a copy of `cell` made under `word` is whole. */
 static inline enum slot_state slots_judge(const struct slots *slots, const struct cell *cell, uint64_t sequence,
                                           uint64_t word) {
-    fence_acquire();                                                                                   /* F2 */
-    if (UNLIKELY(u64_load_acquire(&slots->words[sequence & slots->mask]) != word)) return SLOT_PASSED; /* R3 */
+    fence_acquire();                                                        /* F2 */
+    if (UNLIKELY(!slots_stands(slots, sequence, word))) return SLOT_PASSED; /* R3 */
     /* Not equal: the lap has wrapped around, or the cell has just been taken for its next event. */
     return LIKELY(u64_load_relaxed(&cell->sequence) == sequence) ? SLOT_EVENT : SLOT_PASSED;
 }

@@ -104,7 +104,7 @@ bool attachment_close(struct attachment *attachment, weir_end_reason reason, uin
             attachment_end(attachment);
             return false;
         }
-    } while (!u64_cas_acq_rel(&attachment->state, &state, state | (uint64_t)reason)); /* A4 */
+    } while (!u64_cas_seq_cst(&attachment->state, &state, state | (uint64_t)reason)); /* A4, A5 */
     WEIR_MARK(ATTACHMENT_CLOSED);
     uint64_t unknown = UINT64_MAX;
     if (end == UINT64_MAX)
@@ -138,8 +138,9 @@ bool attachment_evict_session(struct attachment *attachment, weir_end_reason rea
     }
     WEIR_MARK(EVICTION_MARKED);
     attachment_close(attachment, reason, end);
-    session_end(session, reason);
-    return true;
+    session_end(session,
+                reason); /* unless whoever met the mark has done it, or an end for another reason came first */
+    return session_ended(session) == reason;
 }
 
 bool attachment_judge_token(struct attachment *attachment, bool *evicted) {

@@ -14,6 +14,8 @@
  *                                                                       miss each other
  *   A2 release: position store      A3 acquire: producer's load         a place counts as free that is still being read
  *   A4 acq_rel: state compare-and-swap, and acquire loads               `end` is read before it is written
+ *   A5 seq_cst: closing, then the look for the first free sequence;     an event is told to be accepted, and is past the
+ *      publishing (R2), then the look whether it is closed              end of the one that it was accepted for
  *
  * Evicting a session on account of its consumer (BKP-10, LIV-13, TOK-03) is bound to that attachment: the reason is put
  * into the low bits of the very pointer that was examined, which fails when another consumer has attached. From then on

@@ -197,6 +197,7 @@ int weir_channel_publish(weir_producer *producer, weir_channel *channel, const w
     struct broadcast broadcast = {
         .producer = producer, .channel = channel, .channels = channels, .message = message, .result = result};
     broadcast.number = channels_draw(channels); /* E5 */
+    count(&producer->broadcasts, 1);
     WEIR_MARK(CHANNEL_BROADCAST_DRAWN);
     if (channels_are_exclusive(channel->engine))
         offer_to_owner(&broadcast);

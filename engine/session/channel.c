@@ -241,8 +241,6 @@ void channels_destroy(weir_engine *engine) {
 void channels_stats(const weir_engine *engine, weir_stats *stats) {
     const struct channels *channels = channels_of(engine);
     if (channels == NULL) return;
-    uint64_t joins = u64_load_acquire(&channels->joins); /* first, for it stays behind the serials */
     stats->channels = u64_load_relaxed(&channels->count);
     stats->memberships = u64_load_relaxed(&channels->memberships);
-    stats->broadcasts = u64_load_relaxed(&channels->serials) - joins;
 }

@@ -32,8 +32,7 @@ struct channels {
     struct slab memberships_slab;
     struct index_map pairs;           /* memberships by channel and session */
     CACHE_ALIGNED atomic_u64 serials; /* drawn by joins and by broadcasts, to tell which came first */
-    CACHE_ALIGNED atomic_u64 joins;   /* of those, drawn by joins */
-    atomic_u64 count;
+    CACHE_ALIGNED atomic_u64 count;
     atomic_u64 memberships;
 };
 

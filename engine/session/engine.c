@@ -308,6 +308,7 @@ void weir_engine_stats(const weir_engine *engine, weir_stats *stats) {
         stats->live_full += u64_load_relaxed(&producer->live_full);
         stats->live_closed += u64_load_relaxed(&producer->live_closed);
         stats->evicted_events += u64_load_relaxed(&producer->evicted_events);
+        stats->broadcasts += u64_load_relaxed(&producer->broadcasts);
     }
     for (uint32_t i = 0; i < WEIR_POLLERS_MAX; i++) {
         const weir_poller *poller = (const weir_poller *)pointer_load_acquire(&engine->pollers[i]);

@@ -61,6 +61,7 @@ struct weir_session {
     /* Written by consumers. */
     CACHE_ALIGNED atomic_u64 touched_ms; /* last thing that counts as life, other than a publish; coarse clock */
     atomic_u32 subscribers;              /* consumers attached, of either way */
+    atomic_u32 listed;                   /* 1: it got into the map, which is not looked up again (registry.c) */
 
     char name[WEIR_NAME_MAX];
 };

@@ -105,10 +105,8 @@ int membership_build(weir_channel *channel, weir_session *session, struct life *
 
 int membership_activate(struct channels *channels, const struct life *life, weir_session *session) {
     uint64_t none = serial_none(life);
-    if (u64_load_relaxed(&life->record->serial) == none) { /* relaxed: the compare-and-swap decides */
+    if (u64_load_relaxed(&life->record->serial) == none) /* relaxed: the compare-and-swap decides */
         u64_cas_acq_rel(&life->record->serial, &none, channels_draw(channels)); /* E5 */
-        u64_add_relaxed(&channels->joins, 1);
-    }
     WEIR_MARK(CHANNEL_JOIN_DRAWN);
     bool ended = session_ended(session) != WEIR_ENDED_NOT; /* E3 */
     WEIR_MARK(CHANNEL_JOIN_CHECKED);

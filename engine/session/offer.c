@@ -73,8 +73,8 @@ static void settle_live(weir_producer *producer, weir_session *session, struct a
                         uint64_t sequence, weir_receipt *receipt) {
     uint64_t position = u64_load_acquire(&attachment->position); /* A3 */
     uint64_t backlog = sequence >= position ? sequence - position + 1 : 0;
-    if (UNLIKELY(state_reason(u64_load_acquire(&attachment->state)) != WEIR_ENDED_NOT) &&
-        attachment_end(attachment) <= sequence) {
+    uint64_t state = u64_load_seq_cst(&attachment->state); /* A5 */
+    if (UNLIKELY(state_reason(state) != WEIR_ENDED_NOT) && attachment_end(attachment) <= sequence) {
         /* Closed between the judgement and the claim: the event is for the next consumer, or for the ring. */
         receipt->live = WEIR_LIVE_CLOSED;
         count(&producer->live_closed, 1);

@@ -3,6 +3,7 @@
 
 #include "attachment.h"
 #include "base/hash.h"
+#include "base/mark.h"
 #include "channel.h"
 #include "names.h"
 #include "owner.h"
@@ -12,6 +13,7 @@ struct wanted {
     size_t length;
     uint64_t hash;
     struct owner_record *owner; /* of the session to be made */
+    bool spent;                 /* a session that was made in vain has taken it along */
 };
 
 bool session_try_retain(weir_session *session) {
@@ -27,6 +29,7 @@ bool session_try_retain(weir_session *session) {
 static bool match_and_retain(void *context, void *object) {
     const struct wanted *wanted = (const struct wanted *)context;
     weir_session *session = (weir_session *)object;
+    WEIR_MARK(SESSION_COME_UPON);
     if (!session_try_retain(session)) return false;
     if (session->name_length == wanted->length && memcmp(session->name, wanted->name, wanted->length) == 0)
         return true;
@@ -81,9 +84,11 @@ static void begin_life(weir_engine *engine, weir_session *session, uint32_t inde
     u64_store_relaxed(&session->counted_bytes, 0);
     u64_store_relaxed(&session->touched_ms, session->created_ms);
     u32_store_relaxed(&session->subscribers, 0);
+    u32_store_relaxed(&session->listed, 0);
     u32_store_release(&session->references, 2); /* the registry's and the caller's; partner: session_try_retain */
 }
 
+/* Adds a session, or finds that somebody else was first: then it is WEIR_NOT_FOUND. */
 static int create_session(weir_engine *engine, struct wanted *wanted, weir_session **out, int *created) {
     uint32_t index;
     uint32_t taken;
@@ -91,27 +96,49 @@ static int create_session(weir_engine *engine, struct wanted *wanted, weir_sessi
     if (status != WEIR_OK) return status == WEIR_FULL ? WEIR_SESSIONS_LIMIT : status;
     weir_session *session = session_at(engine, index);
     begin_life(engine, session, index, wanted);
+    WEIR_MARK(SESSION_BEGUN);
+    wanted->spent = wanted->owner != NULL;
     wanted->owner = NULL; /* the session's now */
     u64_add_relaxed(&engine->sessions, 1);
     uint32_t found = index_map_insert(&engine->map, index, match_and_retain, wanted);
-    *out = session_at(engine, found);
-    *created = found == index;
-    if (found != index) {
-        /* Somebody else was first. A lookup that stood on this memory's last life may have come upon ours all the
-         * same, so it ends like any other. */
-        session_end(session, WEIR_ENDED_TERMINATED);
+    if (found == index) {
+        u32_store_release(&session->listed, 1); /* partner: find_listed */
+        *out = session;
+        *created = 1;
+        return WEIR_OK;
+    }
+    /* A lookup that stood on this memory's last life may hold ours, so it ends like any other. */
+    session_end(session, WEIR_ENDED_TERMINATED);
+    weir_session_release(session);
+    weir_session_release(session_at(engine, found));
+    return WEIR_NOT_FOUND;
+}
+
+static weir_session *look_up(weir_engine *engine, struct wanted *wanted) {
+    uint32_t found = index_map_find(&engine->map, wanted->hash, match_and_retain, wanted);
+    return found == SLAB_NONE ? NULL : session_at(engine, found);
+}
+
+/* The session of that name with a reference. A lookup can come upon one that is not in the map yet, by a way that was
+ * right in its memory's last life, and which may never get there; a second lookup, while the first one's result is held
+ * and so in this life, comes upon it only if it is. */
+static weir_session *find_listed(weir_engine *engine, struct wanted *wanted) {
+    for (;;) {
+        weir_session *session = look_up(engine, wanted);
+        if (session == NULL || LIKELY(u32_load_acquire(&session->listed))) return session;
+        weir_session *again = look_up(engine, wanted);
+        if (again == session) u32_store_release(&session->listed, 1);
+        weir_session_release(again);
+        if (again == session) return session;
         weir_session_release(session);
     }
-    return WEIR_OK;
 }
 
 /* The session that lookups come upon, alive and with a reference, or NULL. */
 static weir_session *find_alive(weir_engine *engine, struct wanted *wanted) {
     for (;;) {
-        uint32_t found = index_map_find(&engine->map, wanted->hash, match_and_retain, wanted);
-        if (found == SLAB_NONE) return NULL;
-        weir_session *session = session_at(engine, found);
-        if (session_ended(session) == WEIR_ENDED_NOT) return session;
+        weir_session *session = find_listed(engine, wanted);
+        if (session == NULL || session_ended(session) == WEIR_ENDED_NOT) return session;
         /* It has ended but whoever ended it has not taken it out yet: do that, and look again. */
         registry_remove(session);
         weir_session_release(session);
@@ -120,7 +147,7 @@ static weir_session *find_alive(weir_engine *engine, struct wanted *wanted) {
 
 weir_session *registry_find(weir_engine *engine, const char *name, size_t length) {
     if (!name_is_valid(name, length)) return NULL;
-    struct wanted wanted = {name, length, hash_name(engine->hash_key, name, length), NULL};
+    struct wanted wanted = {name, length, hash_name(engine->hash_key, name, length), NULL, false};
     return find_alive(engine, &wanted);
 }
 
@@ -143,8 +170,10 @@ static int create(weir_engine *engine, struct wanted *wanted, weir_session **out
     if (u32_load_acquire(&engine->shutting_down)) return WEIR_SHUT_DOWN;
     int status = create_session(engine, wanted, out, created);
     if (status != WEIR_OK || !*created) return status;
-    /* Partner: weir_engine_shut_down, which sets the flag and then ends all that it finds. */
-    if (LIKELY(!u32_load_seq_cst(&engine->shutting_down))) return WEIR_OK;
+    /* Partner: weir_engine_shut_down, which sets the flag and then ends all that it finds. Both change the word, if only to
+     * what it is: whoever comes second sees the session, or the flag. */
+    uint32_t running = 0;
+    if (LIKELY(u32_cas_acq_rel(&engine->shutting_down, &running, 0))) return WEIR_OK;
     session_end(*out, WEIR_ENDED_SHUT_DOWN);
     weir_session_release(*out);
     return WEIR_SHUT_DOWN;
@@ -156,8 +185,9 @@ static int find_or_create(weir_engine *engine, struct wanted *wanted, weir_open 
         *created = 0;
         weir_session *session = find_alive(engine, wanted);
         if (session == NULL) {
-            if (!may_create(engine, mode)) return WEIR_NOT_FOUND;
+            if (!may_create(engine, mode) || wanted->spent) return WEIR_NOT_FOUND;
             int status = create(engine, wanted, &session, created);
+            if (status == WEIR_NOT_FOUND) continue; /* there was one a moment ago */
             if (status != WEIR_OK) return status;
         }
         if (*created || (registry_look_up(session, true) && session_ended(session) == WEIR_ENDED_NOT)) {
@@ -176,7 +206,7 @@ int weir_session_open(weir_engine *engine, const char *name, size_t length, weir
     if (!name_is_valid(name, length)) return WEIR_INVALID;
     /* Under WEIR_NAMES_SERVER only weir_session_create makes sessions. */
     if (engine->config.rules.id_mode == WEIR_NAMES_SERVER) mode = WEIR_OPEN_EXISTING;
-    struct wanted wanted = {name, length, hash_name(engine->hash_key, name, length), NULL};
+    struct wanted wanted = {name, length, hash_name(engine->hash_key, name, length), NULL, false};
     int status = find_or_create(engine, &wanted, mode, out, &made);
     if (created != NULL && status == WEIR_OK) *created = made;
     return status;
@@ -196,10 +226,13 @@ int weir_session_create(weir_engine *engine, const char *name, size_t length, co
         status = WEIR_INVALID;
     }
     if (status != WEIR_OK) return status;
-    struct wanted wanted = {name, length, hash_name(engine->hash_key, name, length), NULL};
-    status = owner_create(engine, owner, &wanted.owner, refusal);
-    if (status != WEIR_OK) return status;
-    status = find_or_create(engine, &wanted, WEIR_OPEN_OR_CREATE, out, &made);
+    struct wanted wanted = {name, length, hash_name(engine->hash_key, name, length), NULL, false};
+    do {
+        wanted.spent = false;
+        status = owner_create(engine, owner, &wanted.owner, refusal);
+        if (status != WEIR_OK) return status;
+        status = find_or_create(engine, &wanted, WEIR_OPEN_OR_CREATE, out, &made);
+    } while (status == WEIR_NOT_FOUND); /* who was first has ended since, and the owner's record went with ours */
     if (status == WEIR_OK && made) return WEIR_OK;
     if (wanted.owner != NULL) owner_free(engine, wanted.owner);
     if (status != WEIR_OK)
@@ -220,7 +253,8 @@ int weir_session_remove(weir_engine *engine, const char *name, size_t length) {
 }
 
 void weir_engine_shut_down(weir_engine *engine) {
-    u32_store_seq_cst(&engine->shutting_down, 1); /* partner: find_or_create */
+    uint32_t running = 0;
+    u32_cas_acq_rel(&engine->shutting_down, &running, 1); /* partner: create */
     uint32_t places = slab_fresh(&engine->sessions_slab);
     for (uint32_t i = 0; i < places; i++) {
         weir_session *session = session_at(engine, i);

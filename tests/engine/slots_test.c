@@ -295,6 +295,31 @@ static void an_idle_mark_gives_way_to_a_publish_and_to_whoever_takes_it_back(voi
     }
 }
 
+/* A reader's second look may find an idle mark, its going, or the end where its word was: the event has not moved, and a
+ * gap would name what is still there. A publish has moved it. */
+static void an_end_or_an_idle_mark_under_a_reader_takes_nothing_from_it(void **state) {
+    (void)state;
+    struct bed bed;
+    open_bed(&bed, 1, 1);
+    publish_at(&bed, 1, 1);
+    publish_at(&bed, 2, 2);
+    uint64_t plain = slots_load(bed.slots, 1);
+    const struct cell *cell = cell_at(&bed.pool, (cell_reference)plain);
+    assert_true(slots_mark_idle(bed.slots, 3));
+    uint64_t marked = slots_load(bed.slots, 1);
+    assert_true(marked != plain);
+    assert_int_equal(slots_judge(bed.slots, cell, 1, plain), SLOT_EVENT);
+    slots_unmark(bed.slots, 3);
+    assert_int_equal(slots_judge(bed.slots, cell, 1, marked), SLOT_EVENT);
+    publish_at(&bed, 3, 3);
+    assert_int_equal(slots_judge(bed.slots, cell, 1, plain), SLOT_PASSED);
+    uint64_t second = slots_load(bed.slots, 2);
+    assert_true(slots_end(bed.slots, WEIR_ENDED_TERMINATED, 4));
+    assert_int_equal(slots_judge(bed.slots, cell_at(&bed.pool, (cell_reference)second), 2, second), SLOT_EVENT);
+    assert_int_equal(slots_judge(bed.slots, cell, 1, plain), SLOT_PASSED);
+    close_bed(&bed);
+}
+
 static void a_cell_whose_header_has_another_number_is_not_taken_for_the_event(void **state) {
     (void)state;
     struct bed bed;
@@ -332,6 +357,7 @@ int main(void) {
         cmocka_unit_test(the_end_is_one_and_keeps_the_whole_ring),
         cmocka_unit_test(no_claim_gets_past_the_end_from_any_hint),
         cmocka_unit_test(an_idle_mark_gives_way_to_a_publish_and_to_whoever_takes_it_back),
+        cmocka_unit_test(an_end_or_an_idle_mark_under_a_reader_takes_nothing_from_it),
         cmocka_unit_test(a_cell_whose_header_has_another_number_is_not_taken_for_the_event),
         cmocka_unit_test(a_buffer_that_is_too_small_gets_nothing_but_the_length),
     };
