@@ -77,8 +77,9 @@ WEIR_API const char *weir_server_backend(const weir_server *server);
 /* Starts one thread per reactor. WEIR_NO_MEMORY when a thread cannot be made; those already made are stopped. */
 WEIR_API int weir_server_start(weir_server *server, weir_io_error *error);
 
-/* Begins a graceful end: /ready answers 503, listeners close, streams get a jittered `retry:` and end spread over
- * drain_ms, requests in hand are answered. Any thread, any number of times, async-signal-safe. */
+/* Begins a graceful end: /ready answers 503, listeners close, streams get what was accepted so far and a jittered
+ * `retry:`, and end spread over drain_ms, requests in hand are answered. Any thread, any number of times,
+ * async-signal-safe. */
 WEIR_API void weir_server_drain(weir_server *server);
 
 /* Ends at once: connections are closed without ceremony. Any thread, async-signal-safe. */

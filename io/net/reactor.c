@@ -250,8 +250,9 @@ static bool drain_one_stream(struct reactor *reactor) {
     for (uint32_t i = 0; i < reactor->place_count; i++) {
         uint32_t place = reactor->drain_cursor++ % reactor->place_count;
         struct connection *connection = reactor->places[place].connection;
-        if (connection == NULL || connection->stream == NULL || connection->stream->ended) continue;
-        stream_drain(connection->stream);
+        struct stream *stream = connection == NULL ? NULL : connection->stream;
+        if (stream == NULL || stream->ended || stream->draining) continue;
+        stream_drain(stream);
         return true;
     }
     return false;

@@ -113,6 +113,11 @@ void stream_advance(struct stream *stream) {
         connection_flush(connection);
         return;
     }
+    if (stream->draining && stream->cursor.next > stream->drain_newest) {
+        append_retry(stream);
+        finish(stream);
+        return;
+    }
     struct outlet_run run;
     weir_gap gap;
     int status = outlet_next_run(stream->outlet, stream, &run, &gap);
@@ -156,11 +161,15 @@ void stream_heartbeat(struct stream *stream) {
     connection_flush(stream->connection);
 }
 
+/* The ring goes with the server: what its clients were promised and do not have by then, nobody can replay. */
 void stream_drain(struct stream *stream) {
-    if (stream->ended) return;
+    weir_session_info info;
+    if (stream->ended || stream->draining) return;
+    weir_session_info_get(stream->outlet->session, &info);
+    stream->draining = true;
+    stream->drain_newest = info.newest;
     outlet_unwait(stream->outlet, stream);
-    append_retry(stream);
-    finish(stream);
+    stream_advance(stream);
 }
 
 void stream_close(struct stream *stream) {

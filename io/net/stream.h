@@ -17,7 +17,9 @@ struct stream {
     struct stream *next; /* of those that wait for events */
     struct stream *previous;
     bool waiting;
-    bool ended; /* nothing more is read for it */
+    bool ended;    /* nothing more is read for it */
+    bool draining; /* it ends once it has sent up to drain_newest */
+    uint64_t drain_newest;
     struct stream_profile profile;
     uint32_t in_flight; /* events in the batch being sent */
     weir_cursor cursor;
@@ -44,7 +46,7 @@ void stream_batch_sent(struct stream *stream);
 /* A comment, because nothing else was sent for a while. */
 void stream_heartbeat(struct stream *stream);
 
-/* The server is going: a jittered `retry:`, and the end. */
+/* The server is going: what was accepted so far, a jittered `retry:`, and the end. */
 void stream_drain(struct stream *stream);
 
 /* Detaches and frees. */

@@ -17,6 +17,18 @@ enum {
 
 static const char *const kind_names[] = {"accept", "receive", "send"};
 
+/* Which kinds of operations an error can come from. */
+enum { A = 1 << SIMULATED_ACCEPT, R = 1 << SIMULATED_RECEIVE, S = 1 << SIMULATED_SEND };
+static const struct {
+    int error;
+    unsigned kinds;
+    enum simulated_fault fault;
+} errors[] = {
+#define SIMULATED_ERROR_ROW(name, kinds) {name, kinds, SIMULATED_##name},
+    SIMULATED_ERROR_LIST(SIMULATED_ERROR_ROW)
+#undef SIMULATED_ERROR_ROW
+};
+
 static struct simulated *self(struct io_backend *backend) {
     return (struct simulated *)backend;
 }
@@ -44,7 +56,7 @@ static struct simulated_operation *start(struct simulated *world, enum simulated
                                          uint64_t token) {
     check_owner(world);
     const struct endpoint *endpoint = simulated_find(world, descriptor, kind_names[kind]);
-    SIMULATED_REQUIRE(world, endpoint->listening == (kind == KIND_ACCEPT), "%s on the wrong kind of descriptor",
+    SIMULATED_REQUIRE(world, endpoint->listening == (kind == SIMULATED_ACCEPT), "%s on the wrong kind of descriptor",
                       kind_names[kind]);
     SIMULATED_REQUIRE(world, token != IO_TOKEN_NONE, "%s with the reserved token", kind_names[kind]);
     for (unsigned i = 0; i < world->operation_count; i++) {
@@ -61,6 +73,8 @@ static struct simulated_operation *start(struct simulated *world, enum simulated
     struct simulated_operation *operation = &world->operations[world->operation_count++];
     *operation =
         (struct simulated_operation){.token = token, .kind = kind, .descriptor = descriptor, .cancel_ns = NEVER_NS};
+    if (world->observer.started != NULL) world->observer.started(world->observer.context, kind, descriptor, token);
+    operation->failing = world->faults.error > 0 && simulated_random(world) % 1000 < world->faults.error;
     return operation;
 }
 
@@ -68,7 +82,40 @@ static void finish(struct simulated *world, struct simulated_operation *operatio
     operation->finished = true;
     operation->result = result;
     operation->due_ns = world->now_ns;
-    if (simulated_happens(world, world->faults.late_completion)) operation->due_ns += pick_delay(world);
+    bool lost = world->faults.lost > 0 && operation->cancel_ns == NEVER_NS &&
+                simulated_random(world) % 1000 < world->faults.lost;
+    if (lost) {
+        operation->due_ns = NEVER_NS;
+        simulated_tell(world, operation->kind, operation->descriptor, SIMULATED_LOST);
+    } else if (simulated_happens(world, world->faults.late_completion)) {
+        operation->due_ns += pick_delay(world);
+        simulated_tell(world, operation->kind, operation->descriptor, SIMULATED_LATE);
+    }
+}
+
+/* An error of the list, or for a send also 0. The bytes stay where they are; a connection that was aborted is gone. */
+static void finish_with_error(struct simulated *world, struct simulated_operation *operation) {
+    unsigned count = sizeof errors / sizeof errors[0];
+    unsigned choice = (unsigned)(simulated_random(world) % (count + 1));
+    while (choice < count && !(errors[choice].kinds & 1u << operation->kind)) {
+        choice = (unsigned)(simulated_random(world) % (count + 1));
+    }
+    bool zero = choice == count;
+    if (zero && operation->kind != SIMULATED_SEND)
+        return; /* 0 has a meaning of its own elsewhere: spared this time */
+    simulated_tell(world, operation->kind, operation->descriptor, zero ? SIMULATED_ZERO : errors[choice].fault);
+    finish(world, operation, zero ? 0 : -errors[choice].error);
+}
+
+/* A reset that the operation meets. */
+static void tell_reset(struct simulated *world, const struct simulated_operation *operation) {
+    simulated_tell(world, operation->kind, operation->descriptor, SIMULATED_RESET);
+}
+
+/* Once per operation: what it waits for. */
+static void tell_waiting(struct simulated *world, struct simulated_operation *operation, enum simulated_fault fault) {
+    if (!operation->told) simulated_tell(world, operation->kind, operation->descriptor, fault);
+    operation->told = true;
 }
 
 /* A send that ends early tells of the bytes that were taken, else of the reason. */
@@ -92,12 +139,16 @@ static void progress_accept(struct simulated *world, struct simulated_operation 
         bool aborted = simulated_random(world) % 2 == 0;
         if (aborted) {
             listener->pending = peer->next_pending;
-            peer->reset = true;
+            peer->pending = false;
+            peer->reset = peer->closed = true;
+            tell_reset(world, operation);
+            simulated_bury(peer);
         }
         finish(world, operation, aborted ? -ECONNABORTED : -EMFILE);
         return;
     }
     listener->pending = peer->next_pending;
+    peer->pending = false;
     simulated_establish(world, peer);
     finish(world, operation, peer->descriptor);
 }
@@ -106,11 +157,16 @@ static void progress_receive(struct simulated *world, struct simulated_operation
     struct simulated_peer *peer = simulated_find(world, operation->descriptor, "receive")->peer;
     size_t there = simulated_remaining(&peer->inbound);
     if (peer->reset) {
+        tell_reset(world, operation);
         finish(world, operation, peer->receive_shut ? 0 : -ECONNRESET);
     } else if (there > 0 && !peer->receive_shut) {
-        if (world->lent_count == world->faults.receive_buffers) return;
+        if (world->lent_count == world->faults.receive_buffers) {
+            tell_waiting(world, operation, SIMULATED_NO_BUFFER);
+            return;
+        }
         size_t length = there < world->faults.receive_size ? there : world->faults.receive_size;
         if (simulated_happens(world, world->faults.split_receive)) length = simulated_pick(world, length);
+        if (length < there) simulated_tell(world, operation->kind, operation->descriptor, SIMULATED_PARTIAL);
         /* Each buffer is an allocation of just the bytes, so that a sanitizer sees any use beyond or after them. */
         operation->buffer = simulated_resize(NULL, length);
         memcpy(operation->buffer, peer->inbound.data + peer->inbound.taken, length);
@@ -118,6 +174,7 @@ static void progress_receive(struct simulated *world, struct simulated_operation
         world->lent[world->lent_count++] = operation->buffer;
         finish(world, operation, (int32_t)length);
     } else if (peer->finished || peer->receive_shut) {
+        if (peer->finished) simulated_tell(world, operation->kind, operation->descriptor, SIMULATED_FINISHED);
         finish(world, operation, 0);
     }
 }
@@ -125,6 +182,7 @@ static void progress_receive(struct simulated *world, struct simulated_operation
 static void progress_send(struct simulated *world, struct simulated_operation *operation) {
     struct simulated_peer *peer = simulated_find(world, operation->descriptor, "send")->peer;
     if (peer->reset || peer->send_shut) {
+        if (peer->reset) tell_reset(world, operation);
         finish_early(world, operation, peer->reset && !peer->send_shut ? -ECONNRESET : -EPIPE);
         return;
     }
@@ -135,39 +193,54 @@ static void progress_send(struct simulated *world, struct simulated_operation *o
     bool reset = simulated_happens(world, world->faults.reset);
     bool cut = count > 1 && simulated_happens(world, world->faults.short_send);
     if ((reset || cut) && count > 1) count = simulated_pick(world, count - 1);
+    if (count < rest && room < rest) tell_waiting(world, operation, SIMULATED_NO_ROOM);
     simulated_append(&peer->outbound, operation->data + operation->done, count);
     operation->done += count;
     if (reset) {
         peer->reset = true;
+        tell_reset(world, operation);
         finish_early(world, operation, -ECONNRESET);
-    } else if (cut || operation->done == operation->length) {
+    } else if (cut) {
+        simulated_tell(world, operation->kind, operation->descriptor, SIMULATED_PARTIAL);
+        finish(world, operation, (int32_t)operation->done);
+    } else if (operation->done == operation->length) {
         finish(world, operation, (int32_t)operation->done);
     }
 }
 
 static void progress(struct simulated *world, struct simulated_operation *operation) {
     if (operation->finished) return;
-    if (operation->kind == KIND_ACCEPT) progress_accept(world, operation);
-    if (operation->kind == KIND_RECEIVE) progress_receive(world, operation);
-    if (operation->kind == KIND_SEND) progress_send(world, operation);
-    if (!operation->finished && operation->cancel_ns <= world->now_ns) finish_early(world, operation, -ECANCELED);
+    if (operation->failing) {
+        operation->failing = false;
+        finish_with_error(world, operation);
+        if (operation->finished) return;
+    }
+    if (operation->kind == SIMULATED_ACCEPT) progress_accept(world, operation);
+    if (operation->kind == SIMULATED_RECEIVE) progress_receive(world, operation);
+    if (operation->kind == SIMULATED_SEND) progress_send(world, operation);
+    if (operation->finished && operation->cancel_ns != NEVER_NS)
+        simulated_tell(world, operation->kind, operation->descriptor, SIMULATED_CANCEL_BEATEN);
+    if (!operation->finished && operation->cancel_ns <= world->now_ns) {
+        simulated_tell(world, operation->kind, operation->descriptor, SIMULATED_CANCELLED);
+        finish_early(world, operation, -ECANCELED);
+    }
 }
 
 /* ---- The table ---- */
 
 static void simulated_accept(struct io_backend *backend, int descriptor, uint64_t token) {
-    (void)start(self(backend), KIND_ACCEPT, descriptor, token);
+    (void)start(self(backend), SIMULATED_ACCEPT, descriptor, token);
 }
 
 static void simulated_receive(struct io_backend *backend, int descriptor, uint64_t token) {
-    (void)start(self(backend), KIND_RECEIVE, descriptor, token);
+    (void)start(self(backend), SIMULATED_RECEIVE, descriptor, token);
 }
 
 static void simulated_send(struct io_backend *backend, int descriptor, const void *data, size_t length,
                            uint64_t token) {
     struct simulated *world = self(backend);
     SIMULATED_REQUIRE(world, data != NULL && length > 0 && length <= INT32_MAX, "a send of %zu bytes", length);
-    struct simulated_operation *operation = start(world, KIND_SEND, descriptor, token);
+    struct simulated_operation *operation = start(world, SIMULATED_SEND, descriptor, token);
     operation->data = data;
     operation->length = length;
     operation->checksum = checksum_of(data, length);
@@ -178,10 +251,19 @@ static void simulated_cancel_operation(struct io_backend *backend, uint64_t toke
     check_owner(world);
     for (unsigned i = 0; i < world->operation_count; i++) {
         struct simulated_operation *operation = &world->operations[i];
-        if (operation->token != token || operation->finished) continue;
+        if (operation->token != token) continue;
+        if (operation->finished) { /* what was lost comes to light */
+            simulated_tell(world, operation->kind, operation->descriptor, SIMULATED_CANCEL_BEATEN);
+            if (operation->due_ns == NEVER_NS) operation->due_ns = world->now_ns;
+            continue;
+        }
         enum simulated_cancel order = world->faults.cancel;
         if (order == SIMULATED_CANCEL_ANY_ORDER) order = simulated_random(world) % SIMULATED_CANCEL_ANY_ORDER;
+        if (order == SIMULATED_CANCEL_LATE)
+            simulated_tell(world, operation->kind, operation->descriptor, SIMULATED_CANCEL_SLOW);
         if (order == SIMULATED_CANCEL_WINS) {
+            operation->cancel_ns = world->now_ns;
+            simulated_tell(world, operation->kind, operation->descriptor, SIMULATED_CANCELLED);
             finish_early(world, operation, -ECANCELED);
         } else if (operation->cancel_ns == NEVER_NS) {
             operation->cancel_ns = world->now_ns + (order == SIMULATED_CANCEL_LATE ? pick_delay(world) : 0);
@@ -212,9 +294,14 @@ static void simulated_close(struct io_backend *backend, int descriptor) {
         peer->send_shut = true;
         peer->descriptor = -1;
         if (simulated_remaining(&peer->inbound) > 0 && !peer->reset) peer->closed_with_reset = true;
+        simulated_bury(peer);
     }
-    for (struct simulated_peer *peer = endpoint->pending; peer != NULL; peer = peer->next_pending) {
-        peer->reset = true;
+    while (endpoint->pending != NULL) {
+        struct simulated_peer *peer = endpoint->pending;
+        endpoint->pending = peer->next_pending;
+        peer->pending = false;
+        peer->reset = peer->closed = true;
+        simulated_bury(peer);
     }
     endpoint->open = false;
 }
@@ -235,9 +322,11 @@ static void simulated_release(struct io_backend *backend, char *data) {
 
 static void deliver(struct simulated *world, unsigned index, struct io_completion *completion) {
     struct simulated_operation *operation = &world->operations[index];
-    SIMULATED_REQUIRE(
-        world, operation->kind != KIND_SEND || checksum_of(operation->data, operation->length) == operation->checksum,
-        "the bytes of send %#llx changed while it was started", (unsigned long long)operation->token);
+    if (operation->kind == SIMULATED_SEND && checksum_of(operation->data, operation->length) != operation->checksum)
+        simulated_violation(world, true, "the bytes of send %#llx changed while it was started",
+                            (unsigned long long)operation->token);
+    if (world->observer.completed != NULL)
+        world->observer.completed(world->observer.context, operation->kind, operation->descriptor, operation->result);
     *completion = (struct io_completion){.token = operation->token, .result = operation->result};
     if (operation->buffer != NULL) {
         completion->data = operation->buffer;
@@ -264,6 +353,11 @@ static unsigned deliver_due(struct simulated *world, struct io_completion *compl
     while (count < capacity) {
         unsigned index = find_due(world);
         if (index == world->operation_count) break;
+        for (unsigned i = 0; i < index; i++) {
+            const struct simulated_operation *other = &world->operations[i];
+            if (other->finished && other->due_ns <= world->now_ns)
+                simulated_tell(world, other->kind, other->descriptor, SIMULATED_OVERTAKEN);
+        }
         deliver(world, index, &completions[count++]);
     }
     return count;
@@ -287,6 +381,18 @@ static unsigned look(struct simulated *world, struct io_completion *completions,
     return deliver_due(world, completions, capacity);
 }
 
+/* A broken backend: what was started will never complete, and nothing of it is used any more. */
+static int drop_operations(struct simulated *world) {
+    while (world->operation_count > 0) {
+        struct simulated_operation operation = world->operations[--world->operation_count];
+        if (operation.buffer != NULL) simulated_release(&world->base, operation.buffer);
+        if (operation.kind == SIMULATED_ACCEPT && operation.finished && operation.result >= 0)
+            simulated_close(&world->base, operation.result); /* nobody will hear of this connection */
+    }
+    simulated_tell(world, SIMULATED_WAIT, -1, SIMULATED_BROKEN);
+    return -world->broken;
+}
+
 static int simulated_wait(struct io_backend *backend, uint64_t timeout_ns, struct io_completion *completions,
                           unsigned capacity) {
     struct simulated *world = self(backend);
@@ -294,9 +400,14 @@ static int simulated_wait(struct io_backend *backend, uint64_t timeout_ns, struc
     world->has_owner = true;
     check_owner(world);
     SIMULATED_REQUIRE(world, capacity > 0 && completions != NULL, "wait without room for completions");
+    if (world->broken != 0) return drop_operations(world);
     uint64_t end_ns = timeout_ns >= NEVER_NS - world->now_ns ? NEVER_NS : world->now_ns + timeout_ns;
     world->now_ns += NS_PER_WAIT;
     bool woken = u64_exchange_seq_cst(&world->woken, 0) != 0;
+    if (timeout_ns > 0 && simulated_happens(world, world->faults.early_wait)) {
+        simulated_tell(world, SIMULATED_WAIT, -1, SIMULATED_EARLY);
+        return 0;
+    }
     unsigned count = look(world, completions, capacity);
     uint64_t due_ns = next_due(world);
     if (count == 0 && !woken && (due_ns != NEVER_NS || end_ns != NEVER_NS)) {

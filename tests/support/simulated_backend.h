@@ -16,6 +16,56 @@
 
 #include <stdbool.h>
 
+enum simulated_kind { SIMULATED_ACCEPT, SIMULATED_RECEIVE, SIMULATED_SEND, SIMULATED_WAIT };
+
+/* The errors that an operation may end with by chance, and with which kinds: A accept, R receive, S send. */
+#define SIMULATED_ERROR_LIST(X)                                                                                      \
+    X(EAGAIN, A | R | S)                                                                                             \
+    X(EINTR, A | R | S)                                                                                              \
+    X(ENOBUFS, A | R | S)                                                                                            \
+    X(ENOMEM, A | R | S)                                                                                             \
+    X(ETIMEDOUT, R | S)                                                                                              \
+    X(EHOSTUNREACH, R | S)                                                                                           \
+    X(ENOTCONN, R | S)                                                                                               \
+    X(EPIPE, S)                                                                                                      \
+    X(EMFILE, A)                                                                                                     \
+    X(ENFILE, A)                                                                                                     \
+    X(ECONNABORTED, A)                                                                                               \
+    X(EPERM, A)                                                                                                      \
+    X(EPROTO, A)
+
+/* What can happen to an operation, for who counts it. */
+enum simulated_fault {
+    SIMULATED_PARTIAL,       /* fewer bytes than there were, or than were asked for */
+    SIMULATED_LATE,          /* its completion is held back */
+    SIMULATED_LOST,          /* for good, until a cancel or the end of this weather */
+    SIMULATED_OVERTAKEN,     /* one that became ready later was delivered before */
+    SIMULATED_RESET,         /* the connection was reset */
+    SIMULATED_FINISHED,      /* a receive met FIN */
+    SIMULATED_NO_BUFFER,     /* a receive found no buffer free */
+    SIMULATED_NO_ROOM,       /* a send found the peer's window full */
+    SIMULATED_CANCELLED,     /* a cancel ended it */
+    SIMULATED_CANCEL_BEATEN, /* a cancel came, and its own result was first */
+    SIMULATED_CANCEL_SLOW,   /* a cancel came, and takes effect later */
+    SIMULATED_ZERO,          /* a send that ends with 0 */
+    SIMULATED_EARLY,         /* a wait that returned before its time */
+    SIMULATED_BROKEN,        /* a wait that failed: the backend is broken */
+#define SIMULATED_ERROR_FAULT(name, kinds) SIMULATED_##name,
+    SIMULATED_ERROR_LIST(SIMULATED_ERROR_FAULT)
+#undef SIMULATED_ERROR_FAULT
+        SIMULATED_FAULTS
+};
+
+/* Told of what happens. All may be NULL; `violated`, if there is one, must not return. */
+struct simulated_observer {
+    void *context;
+    void (*fault)(void *context, enum simulated_kind kind, int descriptor, enum simulated_fault fault);
+    void (*started)(void *context, enum simulated_kind kind, int descriptor, uint64_t token);
+    void (*completed)(void *context, enum simulated_kind kind, int descriptor, int32_t result);
+    /* A precondition was broken; `memory`: the bytes of a send changed under it. */
+    void (*violated)(void *context, bool memory, const char *text);
+};
+
 /* What happens to an operation whose end is asked for. */
 enum simulated_cancel {
     SIMULATED_CANCEL_WINS,     /* it ends at once: -ECANCELED, or the bytes sent so far */
@@ -33,6 +83,9 @@ struct simulated_faults {
     uint64_t max_delay_ns;    /* 0: 1 ms. Of late completions and late cancels */
     unsigned reset;           /* a connection is reset when it next sends, after some of the bytes */
     unsigned accept_error;    /* an accept fails: -EMFILE, or -ECONNABORTED and the peer is gone */
+    unsigned early_wait;      /* a wait returns at once, for nothing */
+    unsigned error;           /* per mille: an operation ends with an error of the list, having done nothing */
+    unsigned lost;            /* per mille: a completion comes only after a cancel, or when `lost` is 0 again */
     bool reorder;             /* what is ready is delivered in any order */
     enum simulated_cancel cancel;
     unsigned receive_buffers; /* lent at once. 0: 64 */
@@ -45,6 +98,11 @@ struct simulated_peer;
 struct io_backend *simulated_create(const struct simulated_faults *faults);
 /* From now on; the seed and the buffers stay. */
 void simulated_set_faults(struct io_backend *backend, const struct simulated_faults *faults);
+
+/* The observer is copied. */
+void simulated_observe(struct io_backend *backend, const struct simulated_observer *observer);
+/* Every wait from now on fails with `error` (positive errno), and what is started never completes. */
+void simulated_break(struct io_backend *backend, int error);
 
 uint64_t simulated_now_ns(const struct io_backend *backend);
 void simulated_advance(struct io_backend *backend, uint64_t duration_ns);
@@ -69,6 +127,9 @@ void simulated_set_window(struct simulated_peer *peer, size_t bytes);
 size_t simulated_read(struct simulated_peer *peer, void *data, size_t capacity);
 /* All bytes ever sent to the peer, read or not. Good until the next `wait`. */
 const char *simulated_sent(const struct simulated_peer *peer, size_t *length);
+
+/* The test will not use the handle again: it goes when the owner has closed the connection. */
+void simulated_dismiss(struct simulated_peer *peer);
 
 int simulated_descriptor(const struct simulated_peer *peer);  /* -1 until accepted, and after the close */
 bool simulated_saw_finish(const struct simulated_peer *peer); /* the owner shut down or closed its sending side */

@@ -14,14 +14,19 @@ static const struct simulated *self_const(const struct io_backend *backend) {
     return (const struct simulated *)backend;
 }
 
-void simulated_violation(const struct simulated *world, const char *format, ...) {
+void simulated_violation(const struct simulated *world, bool memory, const char *format, ...) {
     char text[200];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
+    if (world->observer.violated != NULL) world->observer.violated(world->observer.context, memory, text);
     fprintf(stderr, "simulated backend, seed %llu: %s\n", (unsigned long long)world->faults.seed, text);
     abort();
+}
+
+void simulated_tell(struct simulated *world, enum simulated_kind kind, int descriptor, enum simulated_fault fault) {
+    if (world->observer.fault != NULL) world->observer.fault(world->observer.context, kind, descriptor, fault);
 }
 
 /* ---- Chance and memory ---- */
@@ -88,13 +93,27 @@ void simulated_establish(struct simulated *world, struct simulated_peer *peer) {
     world->endpoints[peer->descriptor - FIRST_DESCRIPTOR].peer = peer;
 }
 
+static void free_peer(struct simulated_peer *peer) {
+    free(peer->inbound.data);
+    free(peer->outbound.data);
+    free(peer);
+}
+
+void simulated_bury(struct simulated_peer *peer) {
+    if (!peer->dismissed || !peer->closed || peer->pending) return;
+    struct simulated_peer **place = &peer->world->peers;
+    while (*place != peer) {
+        place = &(*place)->next;
+    }
+    *place = peer->next;
+    free_peer(peer);
+}
+
 void simulated_free_world(struct simulated *world) {
     while (world->peers != NULL) {
         struct simulated_peer *peer = world->peers;
         world->peers = peer->next;
-        free(peer->inbound.data);
-        free(peer->outbound.data);
-        free(peer);
+        free_peer(peer);
     }
     free(world->endpoints);
     free(world->operations);
@@ -111,6 +130,18 @@ void simulated_set_faults(struct io_backend *backend, const struct simulated_fau
     changed.receive_buffers = world->faults.receive_buffers;
     changed.receive_size = world->faults.receive_size;
     world->faults = changed;
+    for (unsigned i = 0; changed.lost == 0 && i < world->operation_count; i++) {
+        struct simulated_operation *operation = &world->operations[i];
+        if (operation->finished && operation->due_ns == UINT64_MAX) operation->due_ns = world->now_ns;
+    }
+}
+
+void simulated_observe(struct io_backend *backend, const struct simulated_observer *observer) {
+    self(backend)->observer = *observer;
+}
+
+void simulated_break(struct io_backend *backend, int error) {
+    self(backend)->broken = error;
 }
 
 uint64_t simulated_now_ns(const struct io_backend *backend) {
@@ -148,6 +179,7 @@ struct simulated_peer *simulated_connect(struct io_backend *backend, int listene
         end = &(*end)->next_pending;
     }
     *end = create_peer(world);
+    (*end)->pending = true;
     return *end;
 }
 
@@ -186,6 +218,11 @@ size_t simulated_read(struct simulated_peer *peer, void *data, size_t capacity) 
 const char *simulated_sent(const struct simulated_peer *peer, size_t *length) {
     *length = peer->outbound.length;
     return peer->outbound.data != NULL ? peer->outbound.data : "";
+}
+
+void simulated_dismiss(struct simulated_peer *peer) {
+    peer->dismissed = true;
+    simulated_bury(peer);
 }
 
 int simulated_descriptor(const struct simulated_peer *peer) {

@@ -11,8 +11,6 @@
 
 #define SIMULATED_MAX_ERRORS 64
 
-enum simulated_kind { KIND_ACCEPT, KIND_RECEIVE, KIND_SEND };
-
 struct bytes {
     char *data;
     size_t length;
@@ -30,6 +28,8 @@ struct simulated_operation {
     uint64_t checksum;
     uint64_t cancel_ns; /* when a cancel takes effect */
     bool finished;      /* result and buffer stand; to be delivered from due_ns on */
+    bool failing;       /* an error of the list awaits it */
+    bool told;          /* of its window or of buffers that it lacks */
     uint64_t due_ns;
     int32_t result;
     char *buffer;
@@ -45,6 +45,8 @@ struct simulated_peer {
     size_t window;
     bool finished, reset; /* by the peer, or by a fault */
     bool receive_shut, send_shut, closed, closed_with_reset;
+    bool pending;   /* waits to be accepted */
+    bool dismissed; /* by the test */
 };
 
 struct endpoint {
@@ -70,17 +72,22 @@ struct simulated {
     char **lent;
     unsigned lent_count;
     unsigned idle_waits;
+    int broken; /* what every wait fails with */
+    struct simulated_observer observer;
     bool has_owner;
     pthread_t owner;
 };
 
-/* Prints the text and the seed, and aborts. */
-__attribute__((noreturn, format(printf, 2, 3))) void simulated_violation(const struct simulated *world,
+/* Tells the observer, or prints the text and the seed and aborts. */
+__attribute__((noreturn, format(printf, 3, 4))) void simulated_violation(const struct simulated *world, bool memory,
                                                                          const char *format, ...);
+
+/* Tells the observer. */
+void simulated_tell(struct simulated *world, enum simulated_kind kind, int descriptor, enum simulated_fault fault);
 
 #define SIMULATED_REQUIRE(world, condition, ...)                                                                     \
     do {                                                                                                             \
-        if (!(condition)) simulated_violation(world, __VA_ARGS__);                                                   \
+        if (!(condition)) simulated_violation(world, false, __VA_ARGS__);                                            \
     } while (0)
 
 uint64_t simulated_random(struct simulated *world);
@@ -94,6 +101,8 @@ size_t simulated_remaining(const struct bytes *bytes);
 struct endpoint *simulated_find(struct simulated *world, int descriptor, const char *caller);
 /* Gives a peer its descriptor. */
 void simulated_establish(struct simulated *world, struct simulated_peer *peer);
+/* Frees a peer that neither side will use again; else does nothing. */
+void simulated_bury(struct simulated_peer *peer);
 void simulated_free_world(struct simulated *world);
 
 #endif
