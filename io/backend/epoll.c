@@ -146,8 +146,7 @@ static void note_event(struct epoll_backend *epoll, const struct epoll_event *ev
 
 static void start_operation(struct epoll_backend *epoll, enum operation_kind kind, int descriptor, uint64_t token,
                             const void *data, size_t length) {
-    struct watch *watch = find_watch(epoll, descriptor);
-    uint32_t index = watch != NULL ? operations_take(&epoll->operations, kind, descriptor, token) : OPERATION_NONE;
+    uint32_t index = operations_take(&epoll->operations, kind, descriptor, token);
     if (index == OPERATION_NONE) {
         epoll->broken = -ENOMEM;
         return;
@@ -155,7 +154,8 @@ static void start_operation(struct epoll_backend *epoll, enum operation_kind kin
     struct operation *operation = &epoll->operations.slots[index];
     operation->data = data;
     operation->length = (uint32_t)(length < OPERATION_MAX_SEND ? length : OPERATION_MAX_SEND);
-    if (kind == OPERATION_SEND ? watch->writable : watch->readable) {
+    struct watch *watch = find_watch(epoll, descriptor);
+    if (watch == NULL || (kind == OPERATION_SEND ? watch->writable : watch->readable)) {
         push_ready(epoll, index);
         mark_pollable(epoll);
     } else {
@@ -279,7 +279,9 @@ static bool run_operation(struct epoll_backend *epoll, uint32_t index, struct io
             operations_push(&epoll->operations, &epoll->parked, index, OPERATION_PARKED);
             return false;
         }
-        result = try_operation(epoll, operation, &data);
+        /* Without memory for its watch an operation could not wait; so it fails before it does anything. */
+        bool watched = find_watch(epoll, operation->descriptor) != NULL;
+        result = watched ? try_operation(epoll, operation, &data) : -ENOMEM;
         if (result == -EAGAIN) {
             result = await_edge(epoll, index);
             if (result == 0) return false;
@@ -348,7 +350,10 @@ static int epoll_wait_completions(struct io_backend *backend, uint64_t timeout_n
     bool busy = count > 0 || epoll->ready.count > 0 || (epoll->parked.count > 0 && epoll->free_count > 0);
 
     int events = wait_for_events(epoll, busy ? 0 : timeout_ns);
-    if (events < 0 && events != -EINTR) return epoll->broken = events;
+    if (events < 0 && events != -EINTR) {
+        epoll->broken = events;
+        return count > 0 ? (int)count : events; /* what has completed may be a new descriptor: it is told first */
+    }
     for (int i = 0; i < events; i++) {
         note_event(epoll, &epoll->events[i]);
     }

@@ -362,9 +362,11 @@ static int uring_wait(struct io_backend *backend, uint64_t timeout_ns, struct io
     if (uring->broken < 0) return uring->broken;
 
     int result = enter_kernel(uring, has_more(uring) ? 0 : timeout_ns);
-    if (result < 0 && !is_transient(result)) return uring->broken = result;
+    if (result < 0 && !is_transient(result)) uring->broken = result;
     unsigned count = take_ready(uring, completions, capacity);
     count += take_entries(uring, completions + count, capacity - count);
+    /* What has completed may be a new descriptor: it is told before the end is. */
+    if (uring->broken < 0 && count == 0) return uring->broken;
     /* A refused call ran nothing of what the kernel has put off, and its notice has been read above. */
     bool refused = result < 0 && result != -ETIME;
     if (refused || io_uring_sq_ready(&uring->ring) > 0 || has_more(uring)) mark_pollable(uring);

@@ -136,10 +136,10 @@ int socket_listen(const struct address *address, bool share_port, weir_io_error 
         setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
         if (share_port) setsockopt(descriptor, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
     }
-    if (bind(descriptor, (const struct sockaddr *)&address->storage, address->length) == 0 &&
-        listen(descriptor, LISTEN_BACKLOG) == 0)
-        return descriptor;
+    bool bound = bind(descriptor, (const struct sockaddr *)&address->storage, address->length) == 0;
+    if (bound && listen(descriptor, LISTEN_BACKLOG) == 0) return descriptor;
     io_error_set(error, errno, "cannot listen there");
+    if (bound && family == AF_UNIX) unlink(((const struct sockaddr_un *)&address->storage)->sun_path);
     close(descriptor);
     return -1;
 }
