@@ -59,16 +59,18 @@ void respond(struct connection *connection, const struct response *response) {
         written = written && buffer_append_format(output, "Content-Length: %zu\r\n", response->body.length);
     written = written && buffer_append_text(output, "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n");
     if (response->headers != NULL) written = written && buffer_append_text(output, response->headers);
-    if (response->close) written = written && buffer_append_text(output, "Connection: close\r\n");
+    /* HTTP/1.1 wants to be told of the end, also of the one that a drain brings. */
+    if (response->close || connection->reactor->draining)
+        written = written && buffer_append_text(output, "Connection: close\r\n");
     written = written && buffer_append_text(output, "\r\n");
     if (!response->head_only) written = written && buffer_append(output, response->body.data, response->body.length);
     if (response->status >= 400) counter_add(&connection->reactor->counters.refused, 1);
     if (!written) connection_close(connection); /* half an answer would be taken for a whole one */
 }
 
-/* Whether the connection ends after the answer: HTTP/1.1 wants to be told. */
-static bool ends_after(const struct connection *connection, const struct http_request *request) {
-    return request == NULL || !request->keep_alive || connection->reactor->draining;
+/* Whether the request, or its refusal, ends the connection. */
+static bool ends_after(const struct http_request *request) {
+    return request == NULL || !request->keep_alive;
 }
 
 void respond_json(struct connection *connection, const struct http_request *request, unsigned status,
@@ -78,7 +80,7 @@ void respond_json(struct connection *connection, const struct http_request *requ
         .content_type = "application/json",
         .body = body,
         .head_only = request != NULL && request->method == HTTP_METHOD_HEAD,
-        .close = ends_after(connection, request),
+        .close = ends_after(request),
     };
     respond(connection, &response);
 }
@@ -100,7 +102,7 @@ void respond_error(struct connection *connection, const struct http_request *req
         .headers = error_headers(status),
         .body = {body, (size_t)length < sizeof(body) ? (size_t)length : sizeof(body) - 1},
         .head_only = request != NULL && request->method == HTTP_METHOD_HEAD,
-        .close = ends_after(connection, request),
+        .close = ends_after(request),
     };
     respond(connection, &response);
 }

@@ -9,7 +9,7 @@ static void respond_text(const struct route_call *call, unsigned status, const c
         .content_type = type,
         .body = body,
         .head_only = call->request->method == HTTP_METHOD_HEAD,
-        .close = !call->request->keep_alive || call->connection->reactor->draining,
+        .close = !call->request->keep_alive,
     };
     respond(call->connection, &response);
 }
