@@ -174,23 +174,45 @@ static bool port_is_free(const char *text, weir_io_error *error) {
 
 /* ---- Reactors --------------------------------------------------------------------------------------------------- */
 
-static struct io_backend *make_backend(const weir_server *server, weir_io_error *error) {
-    struct io_backend *backend = NULL;
-    struct io_backend_config config = {0, 0, 0};
-    int result = server->probe.backend == IO_URING ? io_uring_backend_create(&backend, &config)
-                                                   : io_epoll_backend_create(&backend, &config);
-    if (result == 0) return backend;
-    io_error_set(error, -result, "cannot make the I/O backend");
-    return NULL;
+static void destroy_backends(struct io_backend **backends, uint32_t from, uint32_t to) {
+    for (uint32_t i = from; i < to; i++)
+        backends[i]->operations->destroy(backends[i]);
+}
+
+static int make_backends(const weir_server *server, struct io_backend **backends) {
+    const struct io_backend_config config = {0, 0, 0};
+    for (uint32_t i = 0; i < server->reactor_count; i++) {
+        int result = server->probe.backend == IO_URING ? io_uring_backend_create(&backends[i], &config)
+                                                       : io_epoll_backend_create(&backends[i], &config);
+        if (result == 0) continue;
+        destroy_backends(backends, 0, i);
+        return result;
+    }
+    return 0;
+}
+
+/* The probe made one small ring. What all reactors need together can be more than RLIMIT_MEMLOCK leaves: where the
+ * choice is ours, that is no reason not to start. */
+static bool make_all_backends(weir_server *server, struct io_backend **backends, weir_io_error *error) {
+    int result = make_backends(server, backends);
+    if (result < 0 && server->shared.config.io == WEIR_IO_AUTO && server->probe.backend == IO_URING) {
+        server->probe.backend = IO_EPOLL;
+        snprintf(server->probe.reason, sizeof(server->probe.reason), "epoll: io_uring for %u threads: %s",
+                 server->reactor_count, strerror(-result));
+        result = make_backends(server, backends);
+    }
+    if (result < 0) io_error_set(error, -result, "cannot make the I/O backend");
+    return result == 0;
 }
 
 static int make_reactors(weir_server *server, int (*descriptors)[LISTENERS_MAX], weir_io_error *error) {
+    struct io_backend *backends[THREADS_MAX];
     server->shared.reactors = server->reactor_list;
+    if (!make_all_backends(server, backends, error)) return WEIR_NO_MEMORY;
     for (uint32_t i = 0; i < server->reactor_count; i++) {
-        struct io_backend *backend = make_backend(server, error);
-        if (backend == NULL) return WEIR_NO_MEMORY;
-        int status = reactor_create(&server->reactors[i].reactor, &server->shared, i, backend, descriptors[i]);
+        int status = reactor_create(&server->reactors[i].reactor, &server->shared, i, backends[i], descriptors[i]);
         if (status != WEIR_OK) {
+            destroy_backends(backends, i + 1, server->reactor_count); /* it has destroyed its own */
             io_error_set(error, 0, "cannot make reactor %u: %s", i, weir_strerror(status));
             return status;
         }

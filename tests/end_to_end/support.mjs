@@ -158,7 +158,10 @@ export class Server {
         });
         running.add(server);
         await until('the server to say where it listens', () => server.end || /^backend: /m.test(server.output));
-        if (server.end) throw new Error(`the server did not start: ${server.describeEnd()}`);
+        if (server.end) {
+            running.delete(server);
+            throw new Error(`the server did not start: ${server.describeEnd()}`);
+        }
         server.pid = server.child.pid;
         server.address = /^listening on http:\/\/(.*)$/m.exec(server.output)[1];
         server.port = Number(server.address.slice(server.address.lastIndexOf(':') + 1));
@@ -253,10 +256,24 @@ export class Server {
         return fs.readdirSync(`/proc/${this.pid}/fd`).length;
     }
 
+    /** The kernel's facts about the process, from its state on. */
+    kernelFields() {
+        const stat = fs.readFileSync(`/proc/${this.pid}/stat`, 'utf8');
+        return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    }
+
+    /** R running, S asleep, T stopped. */
+    state() {
+        return this.kernelFields()[0];
+    }
+
+    threads() {
+        return Number(this.kernelFields()[17]);
+    }
+
     /** Processor time used so far. */
     processorMs() {
-        const stat = fs.readFileSync(`/proc/${this.pid}/stat`, 'utf8');
-        const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+        const fields = this.kernelFields();
         return (Number(fields[11]) + Number(fields[12])) * 10;
     }
 

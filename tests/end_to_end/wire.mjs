@@ -58,7 +58,7 @@ export class ChunkDecoder {
         this.line = '';
         if (!line.endsWith('\r\n')) throw new Error('a chunk line does not end with CR LF');
         if (state === 'size') {
-            if (!/^[0-9a-f]+\r\n$/.test(line)) throw new Error(`no chunk size: ${JSON.stringify(line)}`);
+            if (!/^[0-9a-f]+\r\n$/i.test(line)) throw new Error(`no chunk size: ${JSON.stringify(line)}`);
             this.left = parseInt(line, 16);
             this.state = this.left === 0 ? 'last' : 'data';
         } else {
@@ -279,7 +279,10 @@ export class EventStream {
         if (lastId !== undefined) lines.push(`Last-Event-ID: ${lastId}`);
         for (const [name, value] of Object.entries(headers)) lines.push(`${name}: ${value}`);
         peer.write(`${lines.join('\r\n')}\r\n\r\n`);
-        const head = await peer.head();
+        const head = await peer.head().catch(error => {
+            peer.destroy();
+            throw error;
+        });
         if (head.status !== 200) {
             peer.destroy();
             throw new Error(`no stream but ${head.status}`);
@@ -299,6 +302,8 @@ export class EventStream {
         this.decoder = new Decoder(frame => this.takeFrame(frame));
         this.chunks = head.headers['transfer-encoding'] === 'chunked'
             ? new ChunkDecoder(data => this.decoder.feed(data)) : null;
+        this.over = new Promise(resolve => (this.tellOver = resolve)); // with its last chunk, or with its connection
+        peer.ended.then(this.tellOver);
         peer.onData = bytes => this.takeBytes(bytes);
         peer.waiting = () => this.waiting?.();
         if (peer.received.length > 0) peer.onData(peer.take(peer.received.length));
@@ -310,6 +315,7 @@ export class EventStream {
         } catch (error) {
             this.problem ??= error;
         }
+        if (this.chunks?.done) this.tellOver();
         this.waiting?.();
     }
 
