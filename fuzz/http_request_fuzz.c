@@ -1,5 +1,5 @@
 /* A conversation of any bytes. However it is cut, the parser says the same; what it lets through is free of
- * everything that could mean something else to another reader. */
+ * everything that could mean something else to another reader. Faults: H12, H13, H15, H19. */
 #include "require.h"
 #include "wire/http_request.h"
 #include "wire/http_transcript.h"

@@ -1,5 +1,6 @@
 /* The input is taken for a list of frames to write. They are written in all four profiles and read back by decoders
  * that know nothing of the writer: the same frames must come out, and each frame must fit the size that was told.
+ * Faults: S04-S06, S08.
  *
  * Each frame of the input: a byte that says which sort, then for events three length bytes (id, kind, payload) and
  * that many bytes of each. */
