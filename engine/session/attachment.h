@@ -16,6 +16,9 @@
  *   A4 acq_rel: state compare-and-swap, and acquire loads               `end` is read before it is written
  *   A5 seq_cst: closing, then the look for the first free sequence;     an event is told to be accepted, and is past the
  *      publishing (R2), then the look whether it is closed              end of the one that it was accepted for
+ *   A6 a reference: attaching holds the one that it replaces until      the memory of that one comes back under the same
+ *      the compare-and-swap of session->attachment is through           pointer as a later one: an older consumer displaces
+ *                                                                       it (SES-19), or two have the queue
  *
  * Evicting a session on account of its consumer (BKP-10, LIV-13, TOK-03) is bound to that attachment: the reason is put
  * into the low bits of the very pointer that was examined, which fails when another consumer has attached. From then on

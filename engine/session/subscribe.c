@@ -145,44 +145,44 @@ static void begin_cursor(const weir_session *session, const weir_subscription *h
     if (config->observer.notice != NULL) cursor->watch = cursor->queue_depth < 64 ? 1 : 16;
 }
 
-/* Becomes the session's attachment, displacing one of a smaller generation. False when a larger one is there (SES-19).
- * An eviction of the one before is finished first: then the session has ended, and is read to its end. */
-static bool link_attachment(weir_session *session, struct attachment *attachment, weir_cursor *cursor) {
-    void *word = pointer_load_seq_cst(&session->attachment); /* A1 */
-    for (;;) {
-        struct attachment *other = attachment_of(word);
-        if (attachment_doom(word) != WEIR_ENDED_NOT) attachment_finish_eviction(session, word);
-        if (other != NULL && u64_load_relaxed(&other->generation) > cursor->generation) {
-            /* Relaxed, and possibly of another session by now: then the pointer has changed. */
-            void *again = pointer_load_seq_cst(&session->attachment);
-            if (again == word) return false;
-            word = again;
-            continue;
-        }
-        WEIR_MARK(ATTACH_DECIDED);
-        if (pointer_cas_seq_cst(&session->attachment, &word, attachment)) break; /* A1 */
+/* Puts the attachment in the place of `other`, which the caller holds (A6), or of none. An eviction of it is finished
+ * first: then the session has ended, and is read to its end. False when another one has come. */
+static bool replace_attachment(weir_session *session, struct attachment *other, struct attachment *attachment) {
+    void *word = other;
+    while (!pointer_cas_seq_cst(&session->attachment, &word, attachment)) { /* A1 */
+        if (other == NULL || attachment_of(word) != other) return false;
+        attachment_finish_eviction(session, word);
     }
-    struct attachment *displaced = attachment_of(word);
-    if (displaced == NULL) return true;
-    WEIR_MARK(ATTACH_LINKED);
-    attachment_close(displaced, WEIR_ENDED_DISPLACED, UINT64_MAX);
-    attachment_drop(displaced); /* the session's reference is this caller's now */
+    if (other != NULL) attachment_drop(other); /* the session's reference; the caller has its own */
     return true;
+}
+
+/* Becomes the session's attachment, displacing one of a smaller generation. False when a larger one is there (SES-19). */
+static bool link_attachment(weir_session *session, struct attachment *attachment, weir_cursor *cursor) {
+    bool linked = false;
+    bool is_newest = true;
+    while (!linked && is_newest) {
+        struct attachment *other = attachment_hold(session);
+        is_newest = other == NULL || u64_load_relaxed(&other->generation) < cursor->generation;
+        WEIR_MARK(ATTACH_DECIDED);
+        linked = is_newest && replace_attachment(session, other, attachment);
+        if (other == NULL) continue;
+        if (linked) {
+            WEIR_MARK(ATTACH_LINKED);
+            attachment_close(other, WEIR_ENDED_DISPLACED, UINT64_MAX);
+        }
+        attachment_drop(other);
+    }
+    return linked;
 }
 
 /* A REFUSE subscriber takes the session's live queue when nobody has it. */
 static bool link_if_free(weir_session *session, struct attachment *attachment) {
-    void *word = pointer_load_seq_cst(&session->attachment); /* A1 */
-    struct attachment *other = attachment_of(word);
-    if (other != NULL) {
-        other = attachment_hold(session);
-        bool open = other != NULL && state_reason(u64_load_acquire(&other->state)) == WEIR_ENDED_NOT;
-        if (other != NULL) attachment_drop(other);
-        if (open) return false;
-    }
-    if (!pointer_cas_seq_cst(&session->attachment, &word, attachment)) return false; /* A1 */
-    if (attachment_of(word) != NULL) attachment_drop(attachment_of(word));
-    return true;
+    struct attachment *other = attachment_hold(session);
+    bool is_free = other == NULL || state_reason(u64_load_acquire(&other->state)) != WEIR_ENDED_NOT;
+    bool linked = is_free && replace_attachment(session, other, attachment);
+    if (other != NULL) attachment_drop(other);
+    return linked;
 }
 
 static bool needs_attachment(const weir_subscription *how, const weir_cursor *cursor) {

@@ -1,7 +1,7 @@
 // kill -9 at any instant, under load, again and again: every client that comes back is told that the epoch has
 // changed before it is told anything else, and inside one epoch each has every event exactly once.
 //
-//     node kills.mjs --weir PATH --io uring|epoll [--seed N]      200 kills; WEIR_BLACKBOX_SCALE=5: 1,000
+//     node kills.mjs --weir PATH --io uring|epoll [--seed N]      200 kills; WEIR_TEST_SCALE=5: 1,000
 import assert from 'node:assert/strict';
 import { chance, options, parseId, portToKeep, run, Server, test, until } from '../end_to_end/support.mjs';
 import { Peer } from '../end_to_end/wire.mjs';

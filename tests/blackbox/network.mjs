@@ -2,7 +2,7 @@
 // kernel kills, peers that vanish, packets that are lost. Others do not notice, nothing is left behind, and whoever
 // comes back has everything exactly, or is told what is gone.
 //
-//     sh in_network.sh node network.mjs --weir PATH --io uring|epoll [--seed N]      WEIR_BLACKBOX_SCALE: more rounds
+//     sh in_network.sh node network.mjs --weir PATH --io uring|epoll [--seed N]      WEIR_TEST_SCALE: more rounds
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';

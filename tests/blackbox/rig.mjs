@@ -1,13 +1,13 @@
 // What the black-box tests share: their size, the line of counts that each ends with, and a client that comes back
 // whatever happens to its connection and judges all that it is told.
 //
-// WEIR_BLACKBOX_SCALE multiplies the sizes: 1, the default, is for every run of the tests; 5 is a deep run.
+// WEIR_TEST_SCALE multiplies the sizes: 1, the default, is for every run of the tests; 5 is a deep run.
 import assert from 'node:assert/strict';
 import { isInstrumented, options, parseId, until } from '../end_to_end/support.mjs';
 import { EventStream, Peer } from '../end_to_end/wire.mjs';
 
-const scale = Number(process.env.WEIR_BLACKBOX_SCALE ?? 1);
-assert.ok(scale > 0, 'WEIR_BLACKBOX_SCALE is no factor');
+const scale = Number(process.env.WEIR_TEST_SCALE ?? 1);
+assert.ok(scale > 0, 'WEIR_TEST_SCALE is no factor');
 
 /** A size under the scale of this run. A sanitizer's start takes a second instead of milliseconds. */
 export function sized(standard, instrumented = Math.ceil(standard / 10)) {

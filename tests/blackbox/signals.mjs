@@ -1,7 +1,7 @@
 // Signals of every kind while streams flow: the server stopped and continued, storms of signals that are not for it,
 // drains at any instant and a second signal in the middle of them. What was accepted arrives, once; the exit is 0.
 //
-//     node signals.mjs --weir PATH --io uring|epoll [--seed N]       WEIR_BLACKBOX_SCALE: more rounds of each
+//     node signals.mjs --weir PATH --io uring|epoll [--seed N]       WEIR_TEST_SCALE: more rounds of each
 import assert from 'node:assert/strict';
 import { chance, hasCommand, options, parseId, run, say, Server, test, until } from '../end_to_end/support.mjs';
 import { at, count, countAs, Follower, pause, sized, sum } from './rig.mjs';

@@ -1,7 +1,7 @@
 // Want: descriptors, threads and lockable memory that are not to be had, and a log that cannot be
 // written. A server starts or says in one line why not; one that runs goes on, and recovers by itself.
 //
-//     node wants.mjs --weir PATH --io uring|epoll       WEIR_BLACKBOX_SCALE: more rounds in and out of want
+//     node wants.mjs --weir PATH --io uring|epoll       WEIR_TEST_SCALE: more rounds in and out of want
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { hasCommand, isInstrumented, options, run, say, Server, skip, test, until } from '../end_to_end/support.mjs';

@@ -7,6 +7,7 @@
 
 #include "base/atomic.h"
 #include "support/random.h"
+#include "support/scale.h"
 
 #if defined(WEIR_TSAN)
 #define SCALE 4u
@@ -29,10 +30,9 @@
         }                                                                                                            \
     } while (0)
 
-/* `each`, times what this build can do in some seconds, times WEIR_STRESS. */
+/* `each`, times what this build can do in some seconds, times WEIR_TEST_SCALE. */
 static inline uint64_t scaled(uint64_t each) {
-    const char *factor = getenv("WEIR_STRESS");
-    return each * SCALE * (factor != NULL ? (uint64_t)strtoul(factor, NULL, 10) : 1);
+    return each * SCALE * test_scale();
 }
 
 #endif

@@ -1,6 +1,6 @@
 /* Producers and readers of every policy at full speed, with every event stamped. Each reader checks that what it
  * gets is whole, in order and complete: events + gaps = everything that was published. Sizes shrink under sanitizers;
- * WEIR_STRESS multiplies them. */
+ * WEIR_TEST_SCALE multiplies them. */
 #include "fixture.h"
 
 #include <pthread.h>

@@ -99,6 +99,14 @@ static void check_members(uint32_t members) {
     EXPECT(weir_channel_publish(F->producers[3], F->channel, &message, &result) == WEIR_OK);
     EXPECT(result.members == members && result.accepted == members);
 }
+static void release_open_ch(void) {
+    weir_channel_release(F->channel); /* the last one: the next one has its memory */
+    open_ch();
+}
+/* However many were made meanwhile, all have the one that is in the map. */
+static void check_all_the_same(void) {
+    EXPECT(F->number[0][0] == F->number[1][0] && F->number[1][0] == F->number[2][0]);
+}
 static void check_same_channel(void) {
     EXPECT(F->number[0][0] == F->number[1][0] && F->status[0][1] + F->status[1][1] == 1);
 }
@@ -107,6 +115,10 @@ static void check_0(void) {
 }
 static void check_1(void) {
     check_members(1);
+}
+static void check_joined_once(void) {
+    EXPECT(F->status[1][0] == WEIR_OK && F->status[2][0] == WEIR_OK);
+    if (weir_channel_members(F->channel) != 0) check_members(1);
 }
 static void check_2(void) {
     EXPECT(F->status[0][0] == WEIR_OK && F->status[1][0] == WEIR_OK);
@@ -151,6 +163,7 @@ static void check_bodies(void) {
 /* A join that raced with the end failed, or its membership went with the session (SUB-12). */
 static void check_ended(void) {
     EXPECT(F->status[0][0] == WEIR_OK || F->status[0][0] == WEIR_CLOSED);
+    check_members(0);
     weir_session_leave_all(F->sessions[0], NULL, NULL);
     check_members(0);
 }
@@ -163,6 +176,8 @@ static void check_removed(void) {
 
 static const struct scenario scenarios[] = {
     {"channel_open_open", only_engine, {open_ch, open_ch}, check_same_channel},
+    {"channel_open_in_old_memory", open_channel, {release_open_ch, open_ch, open_ch}, check_all_the_same},
+    {"channel_join_in_old_record", one_member, {leave_join_a, join_a, join_a}, check_joined_once},
     {"channel_open_against_last_release", only_engine, {open_release_ch, open_release_ch}, NULL},
     {"channel_join_join_two_sessions", open_channel, {join_a, join_b}, check_2},
     {"channel_join_join_same_session", open_channel, {join_a, join_a}, check_1},

@@ -11,8 +11,10 @@ struct fixture {
     weir_poller *poller;
     weir_outlet *outlets[2];
     weir_channel *channel;
+    weir_channel *other;
     weir_cursor cursors[THREADS_MAX + 1];
     atomic_u64 wakes;
+    atomic_u64 notices[WEIR_NOTICE_TOKEN_EXPIRED + 1]; /* by kind */
     uint64_t now_ms;
     uint32_t names[THREADS_MAX + 1];
     /* What the threads found out: each writes its own. */

@@ -161,6 +161,17 @@ static void check_kind(void) {
     EXPECT(F->number[0][0] == F->number[1][0] && F->number[0][0] != 0);
 }
 
+static void add_kind(void) {
+    uint32_t kind = 0;
+    EXPECT(weir_kind(F->engine, "kind", 4, &kind) == WEIR_OK && kind == 1);
+}
+/* Numbers come from anywhere: a name is whole, or not there. */
+static void name_of_kind(void) {
+    size_t length;
+    const char *name = weir_kind_name(F->engine, 1, &length);
+    if (name != NULL) EXPECT(length == 4 && name[0] == 'k' && name[3] == 'd');
+}
+
 /* ---- Wake-up ------------------------------------------------------------------------------------------------------- */
 
 static void polled(void) {
@@ -209,6 +220,89 @@ static void open_outlet_and_consume(void) {
     EXPECT(weir_subscribe(session(), NULL, &F->cursors[0], NULL) == WEIR_OK);
     fixture_read_all(session(), &F->cursors[0]);
     consume();
+}
+/* As consume, a run of events at a time. */
+static void consume_runs(void) {
+    uint64_t payloads[4];
+    weir_event events[2];
+    weir_gap gap;
+    void *users[4];
+    for (uint32_t round = 0; round < 2 && !F->asleep; round++) {
+        uint32_t count = 1;
+        if (weir_poller_take(F->poller, users, 4) > 0)
+            while (count > 0)
+                weir_read_many(session(), &F->cursors[0], payloads, sizeof(payloads), events, 2, &count, &gap);
+        F->asleep = (uint32_t)weir_poller_sleep(F->poller);
+    }
+}
+static void no_wake(void *context) {
+    (void)context;
+}
+/* A poller's memory serves one user after the other. */
+static void use_poller(void) {
+    weir_poller_config config = {64, no_wake, NULL};
+    weir_poller *poller;
+    weir_outlet *outlet;
+    F->status[self()][0] = weir_poller_create(F->engine, &config, &poller);
+    if (F->status[self()][0] != WEIR_OK) return;
+    EXPECT(weir_outlet_open(poller, session(), &F->sessions[0], &outlet) == WEIR_OK);
+    EXPECT(weir_outlet_user(poller, session()) == &F->sessions[0]);
+    weir_outlet_close(outlet);
+    weir_poller_destroy(poller);
+}
+static void one_poller(void) {
+    weir_config config = fixture_config();
+    config.max_pollers = 1;
+    fixture_begin(&config, 1);
+}
+static void used_poller(void) {
+    weir_poller_config config = {64, no_wake, NULL};
+    weir_poller *poller;
+    one_poller();
+    EXPECT(weir_poller_create(F->engine, &config, &poller) == WEIR_OK);
+    weir_poller_destroy(poller);
+}
+static void check_pollers(void) {
+    EXPECT(F->status[0][0] == WEIR_OK || F->status[1][0] == WEIR_OK);
+    EXPECT(F->status[0][0] == WEIR_OK || F->status[0][0] == WEIR_POLLERS_LIMIT);
+    EXPECT(F->status[1][0] == WEIR_OK || F->status[1][0] == WEIR_POLLERS_LIMIT);
+    weir_poller_config config = {64, no_wake, NULL};
+    weir_poller *poller;
+    EXPECT(weir_poller_create(F->engine, &config, &poller) == WEIR_OK);
+}
+/* What is too much for this allocator. */
+static void *allocate_some(void *context, size_t size, size_t alignment) {
+    return size > 1 << 18 ? NULL : explore_allocator.allocate(context, size, alignment);
+}
+static void one_poller_little_memory(void) {
+    weir_config config = fixture_config();
+    config.max_pollers = 1;
+    config.allocator.allocate = allocate_some;
+    fixture_begin(&config, 1);
+}
+static void fail_poller(void) {
+    weir_poller_config config = {1 << 20, no_wake, NULL};
+    weir_poller *poller;
+    F->status[self()][0] = weir_poller_create(F->engine, &config, &poller);
+    EXPECT(F->status[self()][0] == WEIR_NO_MEMORY || F->status[self()][0] == WEIR_POLLERS_LIMIT);
+}
+static void ask_statistics(void) {
+    weir_stats stats;
+    weir_engine_stats(F->engine, &stats);
+    EXPECT(stats.wakeups == 0);
+}
+/* The attached consumer sleeps, and another thread cuts it off. */
+static void polled_attached(void) {
+    one_published();
+    fixture_poll(1);
+    EXPECT(weir_attach(session(), NULL, &F->cursors[0], NULL) == WEIR_OK);
+    fixture_read_all(session(), &F->cursors[0]);
+}
+static void detach(void) {
+    EXPECT(weir_detach(session(), F->cursors[0].generation) == WEIR_OK);
+}
+static void check_two_pollers(void) {
+    EXPECT(F->status[0][0] == WEIR_OK && F->status[1][0] == WEIR_OK);
 }
 static void publish_b(void) {
     F->status[self()][1] = fixture_publish(F->sessions[1]);
@@ -330,6 +424,14 @@ static const struct scenario scenarios[] = {
     {"session_producers_made", one_open, {make_producer, make_producer}, check_two_published},
     {"session_wake_first_publish_told", polled_told, {publish, consume}, check_awake},
     {"session_wake_end_unpublished_told", polled_told, {terminate, consume}, check_end_is_heard},
+    {"session_wake_reading_runs", polled_told, {publish, consume_runs}, check_awake},
+    {"session_wake_detached", polled_attached, {detach, consume}, check_end_is_heard},
+    {"session_poller_without_memory", one_poller_little_memory, {fail_poller, use_poller}, NULL},
+    {"session_poller_is_counted", one_open, {use_poller, ask_statistics}, NULL},
+    {"session_kind_is_named", one_open, {add_kind, name_of_kind}, NULL},
+    {"session_pollers_of_two", one_poller, {use_poller, use_poller}, check_pollers},
+    {"session_poller_is_used_again", used_poller, {use_poller, use_poller}, check_pollers},
+    {"session_two_pollers_listen", one_open, {use_poller, use_poller}, check_two_pollers},
     {"session_one_seat_for_two", one_seat, {take_seat, take_seat}, check_one_seat},
 };
 SCENARIOS(scenarios)

@@ -4,11 +4,12 @@
  * and which of that sender's it is, under a checksum, and every reader checks all of it: whole, in order, meant for this
  * life of this session, without a hole that is not named. At rest nothing is left over.
  *
- * WEIR_PROOF_SCALE multiplies the rounds; WEIR_SEED repeats the dice. */
+ * WEIR_TEST_SCALE multiplies the rounds; WEIR_TEST_SEED repeats the dice. */
 #include <stdio.h>
 
 #include "engine/prelude.h"
 #include "storm.h"
+#include "support/random.h"
 #include "team.h"
 
 static const struct {
@@ -99,7 +100,7 @@ static void everything_at_once_loses_nothing_and_leaves_nothing(void **state) {
     static struct actor actors[ACTORS_MAX];
     uint32_t count = 0;
     (void)state;
-    open_storm(&storm, history_seed());
+    open_storm(&storm, random_seed());
     for (uint32_t part = 0; part < sizeof(parts) / sizeof(parts[0]); part++)
         for (uint32_t i = 0; i < parts[part].count; i++, count++) {
             assert_true(count < ACTORS_MAX);

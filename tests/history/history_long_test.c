@@ -2,7 +2,7 @@
  * (long_check.h), while the session, its cursors and its producers go on. A log on a ring that is overtaken now and then,
  * one on a ring that is overtaken all the time, and a queue that refuses. SEQ-08, RPL-24, RPL-25, LIV-11.
  *
- * WEIR_PROOF_SCALE multiplies the length: 50 makes each of the three a history of 10^8 operations. WEIR_SEED repeats one. */
+ * WEIR_TEST_SCALE multiplies the length: 50 makes each of the three a history of 10^8 operations. WEIR_TEST_SEED repeats one. */
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +10,7 @@
 #include <weir.h>
 
 #include "long_check.h"
+#include "support/random.h"
 #include "team.h"
 
 #define PIECE 65536u /* operations of one thread between two cuts */
@@ -218,7 +219,7 @@ static uint64_t run_history(const char *name, uint32_t ring, uint32_t queue, uin
 }
 
 int main(void) {
-    uint64_t seed = history_seed();
+    uint64_t seed = random_seed();
     uint64_t operations = 0;
     team_open(&bed.team, TEAM_MAX);
     bed.publishes[0] = 20;

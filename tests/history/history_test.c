@@ -3,11 +3,12 @@
  * queue that refuses, a log with gaps, and the names of sessions. SEQ-07, SEQ-08, SEQ-11, RPL-24, RPL-25, LIV-11, SES-01.
  *
  * Linked with the marked engine the same histories have threads that let others have the core in the middle of a call.
- * WEIR_PROOF_SCALE multiplies the number of histories; WEIR_SEED runs one again. */
+ * WEIR_TEST_SCALE multiplies the number of histories; WEIR_TEST_SEED runs one again. */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/mark.h"
+#include "support/random.h"
 #include "trial.h"
 
 #define SUBJECTS 6u
@@ -57,7 +58,7 @@ static void judge(struct bed *bed, uint64_t seed) {
     const char *objection = history_judge(bed->search, history);
     count_overlaps(bed);
     if (objection == NULL) return;
-    printf("not linearizable: %s. To run it first: WEIR_SEED=%llu\n", objection, (unsigned long long)seed);
+    printf("not linearizable: %s. To run it first: WEIR_TEST_SEED=%llu\n", objection, (unsigned long long)seed);
     history_print(history);
     history_minimise(bed->search, history);
     printf("the smallest part that is wrong by itself:\n");
@@ -84,7 +85,7 @@ static void run_one(struct bed *bed, struct team *team, uint64_t seed) {
 
 static void open_bed(struct bed *bed) {
     bed->search = search_create();
-    bed->seed = history_seed();
+    bed->seed = random_seed();
     for (uint32_t i = 0; i < 4; i++)
         subject_open(&bed->subjects[i], i + 1, 1);
     /* Laps are counted in 29 bits: these rings begin just before they come round to 0. */

@@ -1,11 +1,10 @@
 #include "team.h"
 
 #include <linux/futex.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "support/scale.h"
 
 #define SPINS 400u /* before a thread gives its core away: there may be more threads than cores */
 
@@ -66,16 +65,6 @@ void team_close(struct team *team) {
         pthread_join(team->threads[i], NULL);
 }
 
-uint64_t history_seed(void) {
-    const char *wanted = getenv("WEIR_SEED");
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    uint64_t seed = wanted != NULL ? strtoull(wanted, NULL, 0) : (uint64_t)now.tv_sec << 30 ^ (uint64_t)now.tv_nsec;
-    printf("WEIR_SEED=%llu\n", (unsigned long long)seed);
-    fflush(stdout);
-    return seed;
-}
-
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 #define SLOWER 8u
 #elif defined(__has_feature)
@@ -88,6 +77,5 @@ uint64_t history_seed(void) {
 #endif
 
 uint64_t history_scaled(uint64_t count) {
-    const char *scale = getenv("WEIR_PROOF_SCALE");
-    return count / SLOWER * (scale != NULL ? strtoull(scale, NULL, 10) : 1);
+    return count / SLOWER * test_scale();
 }

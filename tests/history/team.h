@@ -41,11 +41,7 @@ static inline uint64_t instant_draw(atomic_u64 *instants) {
     return u64_add_acq_rel(instants, 1) + 1;
 }
 
-/* The seed of this run, printed: WEIR_SEED, or drawn from the clock. Run N of the program has seed + N, so a run that
- * failed is the first one under the seed that it printed. */
-uint64_t history_seed(void);
-
-/* `count` times WEIR_PROOF_SCALE, which is 1 unless set, and less under the sanitizers. */
+/* `count` times test_scale(), and less under the sanitizers. */
 uint64_t history_scaled(uint64_t count);
 
 #endif

@@ -69,7 +69,7 @@ static void print_plan(const struct plan *plan) {
 
 void reduce_and_print(struct shared *shared, const struct plan *plan, const struct outcome *outcome) {
     struct reducing reducing = {shared, outcome->oracle, *plan, *outcome, 0};
-    printf("WEIR_SEED=%llu fails: %s: %s\n", (unsigned long long)plan->seed, oracle_name(outcome->oracle),
+    printf("WEIR_TEST_SEED=%llu fails: %s: %s\n", (unsigned long long)plan->seed, oracle_name(outcome->oracle),
            outcome->text);
     print_plan(plan);
     reduce_numbers(&reducing);

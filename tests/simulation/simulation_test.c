@@ -4,9 +4,9 @@
  *
  * The same seed gives the same run, to the byte. A failure prints its seed, the oracle, and a reduced trace.
  *
- *   WEIR_SEED=N             runs that seed alone, twice
- *   WEIR_SIMULATION_RUNS=N  so many seeds instead of the usual number, from WEIR_SIMULATION_FIRST (1) on
- *   WEIR_SIMULATION_MATRIX  prints how often which fault met which operation
+ *   WEIR_TEST_SEED=N         runs that seed alone, twice
+ *   WEIR_TEST_SCALE=N        N times as many seeds, from WEIR_SIMULATION_FIRST (1) on
+ *   WEIR_SIMULATION_MATRIX=  prints how often which fault met which operation
  *
  * Fault ids: C and U as the matrix prints them (U03 to U08, U10, U15, U18, U19, U20, U24, U25), N03, N04, N06 to N09, N12,
  * N13, S10, S11, S14, S17, S18, A03, A04, A07, A08, E08, E10, E11, E12, E15, E20, E21, E22, M01, M03, T01, T03, T04, L01,
@@ -18,6 +18,7 @@
 #include "child.h"
 #include "reduce.h"
 #include "sabotage.h"
+#include "support/scale.h"
 
 #ifndef SIMULATION_RUNS
 #define SIMULATION_RUNS 4000
@@ -70,7 +71,7 @@ static int replay(struct shared *shared, uint64_t seed) {
         reduce_and_print(shared, &plan, &outcome);
         return 1;
     }
-    printf("WEIR_SEED=%llu: good, trace hash %016llx, %llu lines\n", (unsigned long long)seed,
+    printf("WEIR_TEST_SEED=%llu: good, trace hash %016llx, %llu lines\n", (unsigned long long)seed,
            (unsigned long long)outcome.trace.hash, (unsigned long long)outcome.trace.count);
     return 0;
 }
@@ -106,8 +107,8 @@ static int run_all(struct shared *shared, uint64_t first, uint64_t runs) {
 
 int main(void) {
     struct shared *shared = child_share();
-    uint64_t seed = setting("WEIR_SEED", 0);
+    uint64_t seed = setting("WEIR_TEST_SEED", 0);
     if (seed != 0) return replay(shared, seed);
     if (!all_oracles_can_fail(shared)) return 1;
-    return run_all(shared, setting("WEIR_SIMULATION_FIRST", 1), setting("WEIR_SIMULATION_RUNS", SIMULATION_RUNS));
+    return run_all(shared, setting("WEIR_SIMULATION_FIRST", 1), SIMULATION_RUNS * test_scale());
 }

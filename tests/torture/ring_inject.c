@@ -10,8 +10,9 @@
 static struct ring_plan now;
 static unsigned hits;
 static unsigned enters;
-static int failing;     /* the result of the next call; 0: it is made */
-static bool made_ready; /* for the polls: an EAGAIN has brought one about */
+static unsigned at_most; /* entries in one call; 0: all */
+static int failing;      /* the result of the next call; 0: it is made */
+static bool made_ready;  /* for the polls: an EAGAIN has brought one about */
 
 /* By the index in user_data: the operation that used it last. */
 static uint8_t started[PLACES];
@@ -112,20 +113,39 @@ int __real_io_uring_submit_and_wait_timeout(struct io_uring *ring, struct io_uri
 int __wrap_io_uring_submit_and_wait_timeout(struct io_uring *ring, struct io_uring_cqe **entry, unsigned count,
                                             struct __kernel_timespec *timeout, sigset_t *signals);
 
+/* Leaves the entries behind the first few where they are. Returns the tail to put back. */
+static unsigned hold_back(struct io_uring *ring) {
+    unsigned tail = ring->sq.sqe_tail;
+    if (at_most > 0 && tail - ring->sq.sqe_head > at_most) ring->sq.sqe_tail = ring->sq.sqe_head + at_most;
+    return tail;
+}
+
 int __wrap_io_uring_submit(struct io_uring *ring) {
     int result = spoil_all(ring);
-    return result < 0 ? result : __real_io_uring_submit(ring);
+    if (result < 0) return result;
+    unsigned tail = hold_back(ring);
+    result = __real_io_uring_submit(ring);
+    ring->sq.sqe_tail = tail;
+    return result;
 }
 
 int __wrap_io_uring_submit_and_get_events(struct io_uring *ring) {
     int result = spoil_all(ring);
-    return result < 0 ? result : __real_io_uring_submit_and_get_events(ring);
+    if (result < 0) return result;
+    unsigned tail = hold_back(ring);
+    result = __real_io_uring_submit_and_get_events(ring);
+    ring->sq.sqe_tail = tail;
+    return result;
 }
 
 int __wrap_io_uring_submit_and_wait_timeout(struct io_uring *ring, struct io_uring_cqe **entry, unsigned count,
                                             struct __kernel_timespec *timeout, sigset_t *signals) {
     int result = spoil_all(ring);
-    return result < 0 ? result : __real_io_uring_submit_and_wait_timeout(ring, entry, count, timeout, signals);
+    if (result < 0) return result;
+    unsigned tail = hold_back(ring);
+    result = __real_io_uring_submit_and_wait_timeout(ring, entry, count, timeout, signals);
+    ring->sq.sqe_tail = tail;
+    return result;
 }
 
 void ring_begin(const struct ring_plan *plan) {
@@ -136,6 +156,10 @@ void ring_begin(const struct ring_plan *plan) {
 
 void ring_fail_next(int result) {
     failing = result;
+}
+
+void ring_take_at_most(unsigned most) {
+    at_most = most;
 }
 
 unsigned ring_enters(void) {

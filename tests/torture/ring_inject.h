@@ -34,6 +34,9 @@ void ring_begin(const struct ring_plan *plan);
 /* The next call into the kernel fails, with -errno, and does nothing. */
 void ring_fail_next(int result);
 
+/* Of what is queued, each call submits the first `most` entries only; 0: all of it, as at the beginning. */
+void ring_take_at_most(unsigned most);
+
 /* Calls into the kernel since ring_begin. */
 unsigned ring_enters(void);
 

@@ -283,6 +283,48 @@ static void test_a_broken_ring_first_tells_what_has_completed(void **state) {
     backend->operations->destroy(backend);
 }
 
+#define PAIRS 6u
+
+/* U14: the kernel takes one entry a call, of a queue that is too small for all of them besides. What is left is queued
+ * still: every operation completes, once. */
+static void test_entries_that_a_call_does_not_take_remain_queued(void **state) {
+    const struct io_backend_config config = {.queue_entries = 4, .receive_buffers = 8, .receive_size = 64};
+    const struct ring_plan none = {.times = 0};
+    struct io_backend *backend;
+    struct io_completion completions[4];
+    int sockets[PAIRS][2];
+    unsigned completed[2 * PAIRS] = {0};
+    unsigned left = 2 * PAIRS;
+    (void)state;
+    alarm(PATIENCE_S);
+    ring_begin(&none);
+    ring_take_at_most(1);
+    assert_int_equal(io_uring_backend_create(&backend, &config), 0);
+    for (unsigned i = 0; i < PAIRS; i++) {
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, sockets[i]), 0);
+        backend->operations->receive(backend, sockets[i][0], 2 * i);
+        backend->operations->send(backend, sockets[i][1], "x", 1, 2 * i + 1);
+    }
+    while (left > 0) {
+        int count = backend->operations->wait(backend, IO_WAIT_FOREVER, completions, 4);
+        assert_true(count >= 0);
+        for (int i = 0; i < count; i++, left--) {
+            assert_int_equal(completions[i].result, 1);
+            completed[completions[i].token]++;
+            if (completions[i].data != NULL) backend->operations->release(backend, completions[i].data);
+        }
+    }
+    ring_take_at_most(0);
+    assert_true(ring_enters() >= 2 * PAIRS);
+    for (unsigned i = 0; i < 2 * PAIRS; i++)
+        assert_int_equal(completed[i], 1);
+    for (unsigned i = 0; i < PAIRS; i++) {
+        backend->operations->close(backend, sockets[i][0]);
+        backend->operations->close(backend, sockets[i][1]);
+    }
+    backend->operations->destroy(backend);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, ring_open, ring_close)
 
 int main(void) {
@@ -296,6 +338,7 @@ int main(void) {
         TEST(test_cancel),
         TEST(test_wake),
         TEST(test_a_broken_ring_first_tells_what_has_completed),
+        TEST(test_entries_that_a_call_does_not_take_remain_queued),
     };
     struct io_probe probe;
     io_probe(IO_URING, &probe);

@@ -97,7 +97,8 @@ static void run_streams_uring(struct torture *torture) {
 
 /* ---- A choice ---------------------------------------------------------------------------------------------------- */
 
-/* Whatever fails while io_uring is tried is told as the reason for epoll, and the server works (U01, R04). */
+/* Whatever fails while io_uring is tried is told as the reason for epoll, and the server works (U01, R04). That the
+ * memory of a ring cannot be mapped (M04) is one way in which it cannot be set up. */
 static void run_choice(struct torture *torture) {
     static struct stage stage;
     stage_open(&stage, torture, WEIR_IO_AUTO);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "ledger.h"
+#include "support/scale.h"
 
 /* Only a run that hangs takes so long. */
 #define PATIENCE_S 20u
@@ -107,8 +108,7 @@ static uint64_t fail_pairs(const struct scenario *scenario, const struct census 
 }
 
 static unsigned largest_for_pairs(const struct scenario *scenario) {
-    const char *given = getenv("WEIR_TORTURE_CALLS");
-    return given != NULL ? (unsigned)strtoul(given, NULL, 10) : scenario->pairs;
+    return scenario->pairs * (unsigned)test_scale();
 }
 
 void torture_scenario(const struct scenario *scenario) {

@@ -4,8 +4,7 @@
  *
  * After each run everything that was taken has been given back: heap blocks, the engine's blocks, descriptors, threads.
  *
- * WEIR_TORTURE_CALLS is the largest number of calls of a scenario whose pairs are all run (standard: the scenario's
- * own). */
+ * WEIR_TEST_SCALE multiplies the largest number of calls of a scenario whose pairs are all run. */
 #ifndef TORTURE_TORTURE_H
 #define TORTURE_TORTURE_H
 
