@@ -310,7 +310,7 @@ uint64_t talk_check(struct world *world, const struct talk *talk) {
 
 /* ---- Two runs ------------------------------------------------------------------------------------------------- */
 
-/* Frames that depend on how fast the server got to send: how far a reader fell behind. */
+/* What depends on how fast the server got to send: frames that tell how far a reader fell behind, and metrics. */
 static bool depends_on_pace(const struct talk *talk) {
     size_t length;
     const char *sent = simulated_sent(talk->peer, &length);

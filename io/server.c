@@ -12,6 +12,7 @@
 #include "http/router.h"
 #include "net/reactor.h"
 #include "net/socket.h"
+#include "thread.h"
 #include "weir_io.h"
 
 #define THREADS_MAX             64u
@@ -303,7 +304,7 @@ static void *run_reactor(void *argument) {
 
 int weir_server_start(weir_server *server, weir_io_error *error) {
     for (uint32_t i = 0; i < server->reactor_count; i++) {
-        int result = pthread_create(&server->reactors[i].thread, NULL, run_reactor, &server->reactors[i]);
+        int result = thread_start(&server->reactors[i].thread, run_reactor, &server->reactors[i]);
         if (result != 0) {
             io_error_set(error, result, "cannot start reactor %u", i);
             weir_server_stop(server);

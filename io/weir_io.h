@@ -74,7 +74,8 @@ WEIR_API const char *weir_server_address(const weir_server *server, int which);
  * Operation not permitted". */
 WEIR_API const char *weir_server_backend(const weir_server *server);
 
-/* Starts one thread per reactor. WEIR_NO_MEMORY when a thread cannot be made; those already made are stopped. */
+/* Starts one thread per reactor. They block every signal but SIGPROF and those that a thread raises itself, so that the
+ * program's handlers run on its own threads. WEIR_NO_MEMORY when a thread cannot be made; those already made are stopped. */
 WEIR_API int weir_server_start(weir_server *server, weir_io_error *error);
 
 /* Begins a graceful end: /ready answers 503, listeners close, streams get what was accepted so far and a jittered

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "machine.h"
+#include "thread.h"
 
 enum { PERIOD_MS = 250 };
 
@@ -92,7 +93,7 @@ struct demo *demo_start(weir_engine *engine) {
     pthread_cond_init(&demo->wake, &attributes);
     pthread_condattr_destroy(&attributes);
     pthread_mutex_init(&demo->lock, NULL);
-    if (pthread_create(&demo->thread, NULL, run_demo, demo) != 0) goto no_thread;
+    if (thread_start(&demo->thread, run_demo, demo) != 0) goto no_thread;
     return demo;
 
 no_thread:

@@ -3,6 +3,8 @@
 //
 //     node signals.mjs --weir PATH --io uring|epoll [--seed N]       WEIR_TEST_SCALE: more rounds of each
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import os from 'node:os';
 import { chance, hasCommand, options, parseId, run, say, Server, test, until } from '../end_to_end/support.mjs';
 import { at, count, countAs, Follower, pause, sized, sum } from './rig.mjs';
 
@@ -75,6 +77,17 @@ test('after standing still it sends one heartbeat, not all those that were misse
     const beats = stream.frames.filter(frame => frame.type === 'comment').length;
     count('heartbeats', beats);
     assert.ok(beats <= (Date.now() - continued) / every + 2, `${beats} heartbeats at once`);
+});
+
+test("no thread of the server's own takes signals: its handlers run on the main thread (L07)", async () => {
+    const server = await Server.start(['--threads', '2', '--demo']);
+    const blocked = fs.readdirSync(`/proc/${server.child.pid}/task`).filter(id => Number(id) !== server.child.pid)
+        .map(id => BigInt('0x' + /SigBlk:\s*(\w+)/.exec(fs.readFileSync(`/proc/${server.child.pid}/task/${id}/status`))[1]));
+    assert.ok(blocked.length >= 3, 'two reactors and the demo');
+    for (const mask of blocked)
+        for (const signal of ['SIGHUP', 'SIGINT', 'SIGTERM', 'SIGUSR1'])
+            assert.ok(mask >> BigInt(os.constants.signals[signal] - 1) & 1n, `${signal} is not blocked`);
+    await server.stop();
 });
 
 test('a storm of signals that are not for it stops nothing (L07)', async () => {

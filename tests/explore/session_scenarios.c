@@ -185,11 +185,42 @@ static void polled_published(void) {
     EXPECT(weir_subscribe(session(), NULL, &F->cursors[0], NULL) == WEIR_OK);
     fixture_read_all(session(), &F->cursors[0]);
 }
+static void tell_polled(void) {
+    uint64_t woken = UINT64_MAX;
+    notify_set(&F->poller->notify, F->outlets[0]->place.value, &woken);
+}
 /* News was told already, and nobody has looked yet: publishing then has nothing to change there. */
 static void polled_told(void) {
-    uint64_t woken = UINT64_MAX;
     polled();
-    notify_set(&F->poller->notify, F->outlets[0]->place.value, &woken);
+    tell_polled();
+}
+static void polled_published_told(void) {
+    polled_published();
+    tell_polled();
+}
+/* Past its time, which subscribers do not keep it from. */
+static void begin_expiring(void) {
+    weir_config config = fixture_config();
+    config.rules.idle_scope = WEIR_IDLE_ALL;
+    config.rules.activity = WEIR_ACTIVE_CREATE | WEIR_ACTIVE_SEND;
+    fixture_begin(&config, 1);
+}
+static void listen_and_expire(void) {
+    fixture_poll(1);
+    EXPECT(weir_subscribe(session(), NULL, &F->cursors[0], NULL) == WEIR_OK);
+    fixture_read_all(session(), &F->cursors[0]);
+    tell_polled();
+    F->now_ms += 100;
+    weir_engine_tick(F->engine);
+}
+static void expiring_told(void) {
+    begin_expiring();
+    EXPECT(fixture_publish(session()) == WEIR_OK);
+    listen_and_expire();
+}
+static void expiring_unpublished_told(void) {
+    begin_expiring();
+    listen_and_expire();
 }
 static void two_polled(void) {
     weir_config config = fixture_config();
@@ -307,6 +338,10 @@ static void check_two_pollers(void) {
 static void publish_b(void) {
     F->status[self()][1] = fixture_publish(F->sessions[1]);
 }
+static void sweep(void) {
+    weir_sweep what = {WEIR_SWEEP_IDLE, 0, 0, NULL, NULL};
+    F->status[self()][0] = (int)weir_engine_sweep_for(F->engine, &what);
+}
 /* Whoever sleeps has read all, or has been woken and then finds the rest. */
 static void check_awake(void) {
     bool behind = false;
@@ -336,10 +371,6 @@ static void idle_unpublished(void) {
     one_open();
     F->now_ms += 100;
     weir_engine_tick(F->engine);
-}
-static void sweep(void) {
-    weir_sweep what = {WEIR_SWEEP_IDLE, 0, 0, NULL, NULL};
-    F->status[self()][0] = (int)weir_engine_sweep_for(F->engine, &what);
 }
 static void subscribe_now(void) {
     F->status[self()][1] = weir_subscribe(session(), NULL, &F->cursors[self()], NULL);
@@ -425,6 +456,9 @@ static const struct scenario scenarios[] = {
     {"session_wake_first_publish_told", polled_told, {publish, consume}, check_awake},
     {"session_wake_end_unpublished_told", polled_told, {terminate, consume}, check_end_is_heard},
     {"session_wake_reading_runs", polled_told, {publish, consume_runs}, check_awake},
+    {"session_wake_end_told", polled_published_told, {terminate, consume}, check_end_is_heard},
+    {"session_wake_expired_told", expiring_told, {sweep, consume}, check_end_is_heard},
+    {"session_wake_expired_unpublished_told", expiring_unpublished_told, {sweep, consume}, check_end_is_heard},
     {"session_wake_detached", polled_attached, {detach, consume}, check_end_is_heard},
     {"session_poller_without_memory", one_poller_little_memory, {fail_poller, use_poller}, NULL},
     {"session_poller_is_counted", one_open, {use_poller, ask_statistics}, NULL},
