@@ -310,14 +310,17 @@ uint64_t talk_check(struct world *world, const struct talk *talk) {
 
 /* ---- Two runs ------------------------------------------------------------------------------------------------- */
 
-/* What depends on how fast the server got to send: frames that tell how far a reader fell behind, and metrics. */
+/* What depends on how fast the server got to send: frames that tell how far a reader fell behind, a stream that ended
+ * because of it (with a second `retry:`), and metrics. */
 static bool depends_on_pace(const struct talk *talk) {
     size_t length;
     const char *sent = simulated_sent(talk->peer, &length);
     static const char *const signs[] = {"\"slow\"", "\"evicted\"", "version=0.0.4"};
     for (size_t i = 0; i < sizeof(signs) / sizeof(signs[0]); i++)
         if (memmem(sent, length, signs[i], strlen(signs[i])) != NULL) return true;
-    return false;
+    const char *end = sent + length;
+    const char *retry = (const char *)memmem(sent, length, "retry: ", 7);
+    return retry != NULL && memmem(retry + 7, (size_t)(end - retry) - 7, "retry: ", 7) != NULL;
 }
 
 /* Whether the byte is one of a `retry:`, which the server draws: streams that begin in the same moment draw in either
