@@ -1,11 +1,12 @@
 /* Shows, for every scenario, that its invariant holds in the executions that C11's memory model allows of the engine's
- * own source: all of them where the search ends within its bound, else as many as the effort allows. README.md tells
+ * own source: all of them where the search ends within its bound, else as many as the scale allows. README.md tells
  * what that does not show. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "../support/scale.h"
 #include "explore.h"
 #include "weaken.h"
 
@@ -34,7 +35,7 @@ static const char usage[] =
     "usage: explore [--list] [--sites] [--touched] [--quiet] [--trace] [--in-order N] [--random N] [--seed N]\n"
     "               [--weaken SITE=ORDER] [SCENARIO...]\n"
     "Runs all scenarios, or those whose names begin like one of the arguments; exits 1 when one fails.\n"
-    "EXPLORE_EFFORT multiplies both bounds (default 1).\n";
+    "WEIR_TEST_SCALE multiplies both bounds (default 1).\n";
 
 static bool is_wanted(const struct options *options, const char *name) {
     for (int i = 0; i < options->name_count; i++)
@@ -120,16 +121,13 @@ static int run_all(const struct options *options) {
 
 int main(int count, char **arguments) {
     struct options options = {.search = {8000, 8000, 0x9E3779B97F4A7C15ull, false}};
-    const char *effort = getenv("EXPLORE_EFFORT");
     if (!read_options(&options, count, arguments)) {
         fputs(usage, stderr);
         return 2;
     }
     if (options.search.seed == 0) options.search.seed = 1;
-    if (effort != NULL && strtoull(effort, NULL, 10) > 0) {
-        options.search.complete_most *= strtoull(effort, NULL, 10);
-        options.search.random_most *= strtoull(effort, NULL, 10);
-    }
+    options.search.complete_most *= test_scale();
+    options.search.random_most *= test_scale();
     if (options.sites) {
         weaken_print_sites();
         return 0;
