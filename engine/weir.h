@@ -174,7 +174,7 @@ typedef struct weir_owner {
  * against max_principal_sessions. Any thread; lock-free.
  * WEIR_BUSY (the name is taken), WEIR_INVALID (also a name of the caller's under WEIR_NAMES_SERVER),
  * WEIR_PRINCIPAL_LIMIT and WEIR_SESSIONS_LIMIT (both fill *refusal, which may be NULL), WEIR_NO_MEMORY,
- * WEIR_NO_ENTROPY, WEIR_SHUT_DOWN. */
+ * WEIR_NO_ENTROPY, WEIR_SHUT_DOWN. Where several limits apply, the first of: PRINCIPAL_LIMIT, BUSY, SESSIONS_LIMIT. */
 WEIR_API int weir_session_create(weir_engine *engine, const char *name, size_t length, const weir_owner *owner,
                                  weir_session **session, weir_refusal *refusal);
 

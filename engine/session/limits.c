@@ -14,11 +14,16 @@ static int create_quota(weir_engine *engine, uint32_t limit, uint32_t most, weir
     return weir_quota_create(quota, &config);
 }
 
+/* Whoever is about to create a session has a place already: so many at once are not told that there is none when it is
+ * really their own limit, or the name, that is in the way. */
+#define CREATORS_AT_ONCE 64u
+
 int limits_create(weir_engine *engine) {
     const weir_config *config = &engine->config;
     uint32_t sessions = config->max_sessions;
     uint32_t subscribers = config->max_subscribers;
-    int status = create_quota(engine, config->max_principal_sessions, sessions, &engine->session_quota);
+    int status =
+        create_quota(engine, config->max_principal_sessions, sessions + CREATORS_AT_ONCE, &engine->session_quota);
     if (status == WEIR_OK)
         status = create_quota(engine, config->max_principal_subscribers, subscribers, &engine->principal_quota);
     if (status == WEIR_OK)

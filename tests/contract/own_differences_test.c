@@ -267,6 +267,14 @@ static void wk_23_sessions_are_bounded_in_all_and_by_principal(void **state) {
     assert_int_equal(weir_session_create(fixture.engine, NULL, 0, NULL, &refused, &refusal), WEIR_SESSIONS_LIMIT);
     assert_int_equal(refusal.status, WEIR_SESSIONS_LIMIT);
     assert_int_equal(refusal.limit, 4);
+    /* All places are taken, and by owners: what is in alice's and carol's way is told all the same. */
+    const weir_owner carol = {.principal = "carol", .principal_length = 5};
+    weir_session_info info;
+    weir_session_info_get(sessions[0], &info);
+    assert_int_equal(weir_session_create(fixture.engine, NULL, 0, &alice, &refused, &refusal), WEIR_PRINCIPAL_LIMIT);
+    assert_int_equal(weir_session_create(fixture.engine, info.name, info.name_length, &carol, &refused, NULL),
+                     WEIR_BUSY);
+    assert_int_equal(weir_session_create(fixture.engine, NULL, 0, &carol, &refused, &refusal), WEIR_SESSIONS_LIMIT);
     assert_int_equal(weir_session_terminate(sessions[0]), WEIR_OK);
     weir_session_release(sessions[0]);
     assert_int_equal(weir_session_create(fixture.engine, NULL, 0, &alice, &sessions[0], NULL), WEIR_OK);
