@@ -20,12 +20,13 @@ enum exit_code {
     "  2    the command line is wrong\n"                                                                             \
     "  3    publish: the outcome of some lines is unknown\n"                                                         \
     "  4    refused by the server: a bad name, token or line, or no such session\n"                                  \
-    "  130  interrupted (publish, tail)\n"
+    "  130  interrupted (publish, tail, bench)\n"
 
 /* Each gets the arguments behind its own name and returns an exit_code. */
 int command_serve(int argc, char **argv);
 int command_publish(int argc, char **argv);
 int command_tail(int argc, char **argv);
+int command_bench(int argc, char **argv);
 
 /* "weir NAME: text" and a line end, to standard error. */
 void command_say(const char *name, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -22,6 +22,7 @@ static const struct subcommand subcommands[] = {
     {"serve", command_serve, "Run the server: publish over HTTP, stream as SSE or NDJSON, resume exactly."},
     {"publish", command_publish, "Publish lines of standard input as events of a session."},
     {"tail", command_tail, "Print a session's events as they come, and come back by itself."},
+    {"bench", command_bench, "Load a server of events, this one or another, and check every delivery."},
 };
 
 static void print_help(FILE *out) {

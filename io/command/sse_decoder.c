@@ -136,8 +136,20 @@ static bool take_line(struct sse_decoder *decoder, struct span line) {
     return take_field(decoder, name, value);
 }
 
+/* One of its eight bytes is `byte`: the usual trick that makes the highest bit of a byte that has become zero. */
+static bool has_byte(uint64_t word, char byte) {
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    uint64_t zeroed = word ^ (ones * (unsigned char)byte);
+    return ((zeroed - ones) & ~zeroed & ones << 7) != 0;
+}
+
 /* Where the line that starts at `data` ends: the place of its CR or LF, or `end`. */
 static const char *find_line_end(const char *data, const char *end) {
+    for (; end - data >= 8; data += 8) {
+        uint64_t word;
+        memcpy(&word, data, sizeof word);
+        if (has_byte(word, '\n') || has_byte(word, '\r')) break;
+    }
     while (data < end && *data != '\n' && *data != '\r') {
         data++;
     }
