@@ -61,7 +61,6 @@ int read_attached(weir_session *session, weir_cursor *cursor, void *buffer, size
             attachment_advance(session, cursor, ++cursor->next);
     }
     int status = cursor_read(session, cursor, buffer, capacity, event, gap);
-    if (status == WEIR_END && state_reason(state) != WEIR_ENDED_NOT) cursor->ended = (uint8_t)state_reason(state);
     if (status != WEIR_OK) return status;
     if (cursor->policy == WEIR_POLICY_CONFLATE) event->superseded = conflate_take_count(cursor);
     attachment_advance(session, cursor, cursor->next);
