@@ -46,7 +46,6 @@ struct reactor_counters {
     atomic_u64 requests;
     atomic_u64 refused;    /* answers of status 400 and above */
     atomic_u64 deliveries; /* events taken over by the kernel, once per subscriber */
-    atomic_u64 delivered_bytes;
     atomic_u64 sends;
     atomic_u64 gaps; /* gap frames sent */
     atomic_u64 heartbeats;
@@ -78,7 +77,6 @@ struct reactor_shared {
     const struct exchange *exchange;
     atomic_u32 control;     /* CONTROL_ bits, set once each */
     atomic_u32 connections; /* of all reactors */
-    uint64_t started_ms;
     uint32_t reactor_count;
     struct reactor **reactors; /* for the sum of their counters */
 };

@@ -10,7 +10,8 @@
 #include <sched.h>
 #include <time.h>
 
-#define LONG_NS UINT64_C(1000000000000)
+#define LONG_NS     UINT64_C(1000000000000)
+#define PATIENCE_MS 10000 /* only a test that fails takes so long */
 
 static uint64_t read_clock_ns(const struct fixture *fixture) {
     if (fixture->simulated) return simulated_now_ns(fixture->backend);
@@ -235,6 +236,73 @@ static void the_pollable_descriptor_tells_of_a_cancel(void **state) {
     peer_close(&peer);
 }
 
+/* A receive that finds its bytes there but no buffer, for each of few buffers is with its owner. */
+enum { FEW_BUFFERS = 2 };
+
+struct want {
+    struct peer peers[FEW_BUFFERS + 1];
+    int descriptors[FEW_BUFFERS + 1];
+    uint64_t tokens[FEW_BUFFERS + 1]; /* the last is that receive's */
+};
+
+static int setup_few_buffers(void **state) {
+    const struct io_backend_config config = {
+        .queue_entries = 64, .receive_buffers = FEW_BUFFERS, .receive_size = 512};
+    *state = fixture_create(&config);
+    return 0;
+}
+
+static void start_want(struct fixture *fixture, struct want *want, int pollable) {
+    for (int i = 0; i <= FEW_BUFFERS; i++) {
+        want->peers[i] = peer_pair(fixture, &want->descriptors[i]);
+        peer_feed(&want->peers[i], "x", 1);
+        want->tokens[i] = start_receive(fixture, want->descriptors[i]);
+        if (i < FEW_BUFFERS) assert_int_equal(await(fixture, want->tokens[i]), 1);
+    }
+    assert_stays_started(fixture, want->tokens[FEW_BUFFERS]);
+    settle(fixture, pollable);
+    assert_false(polls_readable(pollable, 0));
+}
+
+static void end_want(struct fixture *fixture, struct want *want) {
+    char byte;
+    for (int i = 0; i <= FEW_BUFFERS; i++) {
+        if (fixture->outcomes[want->tokens[i]].data != NULL) take_bytes(fixture, want->tokens[i], &byte, 1);
+        fixture->io->close(fixture->backend, want->descriptors[i]);
+        peer_close(&want->peers[i]);
+    }
+}
+
+/* U07. Nothing comes from the kernel then that could tell. */
+static void the_pollable_descriptor_tells_of_a_buffer_that_a_receive_has_waited_for(void **state) {
+    struct fixture *fixture = *state;
+    int pollable = fixture->io->pollable(fixture->backend);
+    struct want want;
+    char byte;
+    start_want(fixture, &want, pollable);
+    take_bytes(fixture, want.tokens[0], &byte, 1);
+    while (!fixture->outcomes[want.tokens[FEW_BUFFERS]].completed) {
+        assert_true(polls_readable(pollable, PATIENCE_MS));
+        take_completions(fixture, 0, 64);
+    }
+    assert_int_equal(fixture->outcomes[want.tokens[FEW_BUFFERS]].result, 1);
+    end_want(fixture, &want);
+}
+
+static void the_pollable_descriptor_tells_of_the_cancel_of_a_receive_without_a_buffer(void **state) {
+    struct fixture *fixture = *state;
+    int pollable = fixture->io->pollable(fixture->backend);
+    struct want want;
+    start_want(fixture, &want, pollable);
+    fixture->io->cancel(fixture->backend, want.tokens[FEW_BUFFERS]);
+    while (!fixture->outcomes[want.tokens[FEW_BUFFERS]].completed) {
+        assert_true(polls_readable(pollable, PATIENCE_MS));
+        take_completions(fixture, 0, 64);
+    }
+    assert_int_equal(fixture->outcomes[want.tokens[FEW_BUFFERS]].result, -ECANCELED);
+    end_want(fixture, &want);
+}
+
 /* ---- Threads ---- */
 
 static void *use_backend(void *argument) {
@@ -256,7 +324,8 @@ static void a_backend_may_run_on_another_thread_than_its_creators(void **state) 
     pthread_join(thread, NULL);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+#define CASE(name)                cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+#define CASE_OF_FEW_BUFFERS(name) cmocka_unit_test_setup_teardown(name, setup_few_buffers, fixture_teardown)
 
 int run_wait_cases(void) {
     const struct CMUnitTest wait_cases[] = {
@@ -273,6 +342,8 @@ int run_wait_cases(void) {
         CASE(the_pollable_descriptor_tells_of_a_wake),
         CASE(the_pollable_descriptor_tells_of_what_a_small_capacity_left),
         CASE(the_pollable_descriptor_tells_of_a_cancel),
+        CASE_OF_FEW_BUFFERS(the_pollable_descriptor_tells_of_a_buffer_that_a_receive_has_waited_for),
+        CASE_OF_FEW_BUFFERS(the_pollable_descriptor_tells_of_the_cancel_of_a_receive_without_a_buffer),
     };
     int failures = cmocka_run_group_tests(wait_cases, NULL, NULL);
     bool has_kernel = fixture_backend_name[0] != 's'; /* the simulated one neither blocks nor can be polled */

@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
-import { chance, hasCommand, isInstrumented, options, run, say, Server, skip, test, until }
+import { chance, hasCommand, isInstrumented, leaveOut, options, run, say, Server, skip, test, until }
     from '../end_to_end/support.mjs';
 import { at, count, countAs, Follower, sized, sum } from './rig.mjs';
 
@@ -192,7 +192,7 @@ async () => {
     assert.equal(await server.facts(`${SESSION}-lost`), null, 'half a body was published');
 });
 
-test('a half-closed stream ends in good order and resumes exactly, and costs no processor time (N06)', async () => {
+test('a half-closed stream ends, and resumes exactly (N06)', async () => {
     const server = await Server.start(['--replay', '100000']);
     const baseline = server.descriptors();
     const audience = await Audience.open(server, 20);
@@ -258,10 +258,7 @@ test('peers that vanish without a word are let go after the stall timeout, and r
 });
 
 test('lost packets in both directions cost time, and no event (N10)', async () => {
-    if (!hasCommand('nft') || spawnSync('nft', ['list', 'ruleset']).status !== 0) {
-        say('SKIPPED: nft cannot be used here');
-        return;
-    }
+    if (!hasCommand('nft') || spawnSync('nft', ['list', 'ruleset']).status !== 0) leaveOut('nft cannot be used here');
     const server = await Server.start(['--replay', '100000']);
     const audience = await Audience.open(server, 10);
     command('nft', 'add table inet weather; add chain inet weather in { type filter hook input priority 0; }; ' +
@@ -272,7 +269,9 @@ test('lost packets in both directions cost time, and no event (N10)', async () =
             if (round % 4 === 3) audience.followers[round % 10].cut(true);
             await audience.have(last);
         }
-        say(/counter (packets \d+)/.exec(command('nft', 'list', 'table', 'inet', 'weather'))[1] + ' lost');
+        const lost = Number(/counter packets (\d+)/.exec(command('nft', 'list', 'table', 'inet', 'weather'))[1]);
+        assert.ok(lost > 0, 'no packet was lost');
+        say(`${lost} packets lost`);
     } finally {
         command('nft', 'delete table inet weather');
     }

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
-import { chance, hasCommand, options, portToKeep, run, say, Server, skip, temporaryDirectory, test, until, within }
+import { chance, hasCommand, leaveOut, options, portToKeep, run, Server, skip, temporaryDirectory, test, until, within }
     from '../end_to_end/support.mjs';
 import { Peer } from '../end_to_end/wire.mjs';
 import { at, count, countAs, Follower, sized, sum } from './rig.mjs';
@@ -17,7 +17,8 @@ const PROXIES = {
     haproxy: { template: 'haproxy.cfg', words: file => ['haproxy', '-db', '-q', '-f', file] },
 };
 const installed = Object.keys(PROXIES).filter(hasCommand);
-for (const name of Object.keys(PROXIES).filter(each => !installed.includes(each))) say(`SKIPPED: ${name} is not installed`);
+for (const name of Object.keys(PROXIES).filter(each => !installed.includes(each)))
+    test(`behind ${name}`, () => leaveOut(`${name} is not installed`));
 if (installed.length === 0) skip('neither nginx nor haproxy is installed');
 
 const ROUNDS = sized(8, 3);

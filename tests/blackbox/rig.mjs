@@ -131,8 +131,10 @@ export class Follower {
         while (!this.stopped && this.problem === null) {
             try {
                 await this.follow();
-            } catch {
-                await pause(3); // nobody listens, or an answer was cut: again
+            } catch (error) {
+                // Nobody listens, an answer was cut, or a proxy or a server on its way out says so: again.
+                if (error.status !== undefined && ![502, 503, 504].includes(error.status)) this.problem = error;
+                await pause(3);
             }
         }
     }

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import os from 'node:os';
-import { chance, hasCommand, options, parseId, run, say, Server, test, until } from '../end_to_end/support.mjs';
+import { chance, options, parseId, run, Server, test, until } from '../end_to_end/support.mjs';
 import { at, count, countAs, Follower, pause, sized, sum } from './rig.mjs';
 
 const SESSION = 'signals';
@@ -107,11 +107,7 @@ test('a storm of signals that are not for it stops nothing (L07)', async () => {
 });
 
 test('system calls that are interrupted again and again are made again (L07, U12)', async () => {
-    if (!hasCommand('strace')) {
-        say('SKIPPED: strace is not installed');
-        return;
-    }
-    // Each attach, stop and continue interrupts every thread in its wait: EINTR, or a restart in the kernel.
+    // Each stop and continue interrupts every thread in its wait: EINTR, or a restart in the kernel.
     const server = await Server.start(KEEP_ALL);
     const followers = await openFollowers(server, 4);
     let id = null;

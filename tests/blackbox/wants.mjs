@@ -4,7 +4,10 @@
 //     node wants.mjs --weir PATH --io uring|epoll       WEIR_TEST_SCALE: more rounds in and out of want
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { hasCommand, isInstrumented, options, run, say, Server, skip, test, until } from '../end_to_end/support.mjs';
+import fs from 'node:fs';
+import path from 'node:path';
+import { hasCommand, isInstrumented, leaveOut, options, run, say, Server, skip, temporaryDirectory, test, until }
+    from '../end_to_end/support.mjs';
 import { at, count, countAs, Follower, sized, sum } from './rig.mjs';
 
 const NOBODY = 61234; // a user without any process, so that limits per user count ours alone
@@ -16,13 +19,19 @@ countAs('wants', 'starts', 'refusals', 'rounds of want', 'deliveries in want', '
 
 const GET = target => `GET ${target} HTTP/1.1\r\nHost: weir.test\r\n\r\n`;
 
+// A copy that everybody can reach: where the program stands may be closed to others.
+const directory = temporaryDirectory();
+fs.chmodSync(directory, 0o755);
+const reachable = path.join(directory, 'weir');
+fs.copyFileSync(options.weir, reachable);
+
 // ---- At the start -------------------------------------------------------------------------------------------------
 
 /** Starts under a limit: the server, or null when it said, in one line, what it is in want of. */
 async function startsUnder(wrapper, complaint, extra, io) {
     let server;
     try {
-        server = await Server.start(['--threads', '2', ...extra], { wrapper, io });
+        server = await Server.start(['--threads', '2', ...extra], { wrapper, io, program: reachable });
     } catch (error) {
         assert.match(error.message, /code [12], signal null\nweir serve: [^\n]+\n$/, `under ${wrapper.join(' ')}`);
         assert.match(error.message, complaint, `under ${wrapper.join(' ')}`);
@@ -50,23 +59,16 @@ async function expectSomeService(server) {
     peer.destroy();
 }
 
-/** To run as somebody without privileges; null, with words, where that cannot be arranged. */
+/** To run as somebody without privileges. */
 function unprivileged() {
-    if (process.getuid() !== 0) {
-        say('SKIPPED: only root can become a user without processes');
-        return null;
-    }
+    if (process.getuid() !== 0) leaveOut('only root can become a user without processes');
     const words = ['setpriv', `--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups'];
-    if (spawnSync(words[0], [...words.slice(1), options.weir, '--help']).status === 0) return words;
-    say('SKIPPED: another user cannot run the server here');
-    return null;
+    if (spawnSync(words[0], [...words.slice(1), 'env', reachable, '--help']).status === 0) return words;
+    return leaveOut('another user cannot run the server here');
 }
 
 test('with any number of descriptors it starts, or says that they are too few (R01, L05)', async () => {
-    if (isInstrumented()) {
-        say('SKIPPED: a sanitizer opens files of its own, and fails without them');
-        return;
-    }
+    if (isInstrumented()) return say('not under a sanitizer, which opens files of its own and fails without them');
     const outcomes = [];
     for (let files = 4; files <= 24; files++) {
         const server = await startsUnder(['prlimit', `--nofile=${files}:${files}`], /Too many open files/, []);
@@ -79,8 +81,8 @@ test('with any number of descriptors it starts, or says that they are too few (R
 });
 
 test('where memory cannot be locked, auto takes io_uring or epoll, and always starts (R04, U01)', async () => {
+    if (options.io !== 'uring') return say('only with io_uring: epoll locks no memory');
     const wrapper = unprivileged();
-    if (wrapper === null || options.io !== 'uring') return;
     const taken = new Set();
     for (const kib of [0, 16, 64, 128, 256, 384, 512, 1024, 8192]) {
         const locked = [...wrapper, 'prlimit', `--memlock=${kib * 1024}:${kib * 1024}`];
@@ -100,12 +102,8 @@ test('where memory cannot be locked, auto takes io_uring or epoll, and always st
 });
 
 test('threads that cannot be made refuse the start; once made, no more are needed (R02)', async () => {
+    if (isInstrumented()) return say('not under a sanitizer, which has threads of its own');
     const wrapper = unprivileged();
-    if (wrapper === null) return;
-    if (isInstrumented()) {
-        say('SKIPPED: a sanitizer has threads of its own');
-        return;
-    }
     for (let tasks = 1; tasks <= 4; tasks++) {
         const limited = [...wrapper, 'prlimit', `--nproc=${tasks}:${tasks}`];
         const few = await startsUnder(limited, new RegExp(`cannot start reactor ${tasks - 1}`), ['--threads', '4']);

@@ -39,7 +39,7 @@ struct link {
 /* The token of the server that has one. */
 #define CONFORMANCE_TOKEN "correct-horse-battery"
 
-/* The first sends nothing to the backend named; false when it cannot run here. */
+/* Opens a server of each kind on that backend; false when it cannot run here. */
 bool real_link_open(struct link **link, weir_io_choice io);
 void real_link_close(struct link *link);
 

@@ -12,6 +12,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "support/backends.h"
+
 #define PATIENCE_MS 20000 /* for what must come: only a failure takes so long */
 #define TAKE_MS     50    /* for what the server may not want to take, because it has hung up */
 
@@ -52,7 +54,7 @@ static bool open_host(struct host *host, enum server_kind kind, weir_io_choice i
         weir_producer_create(host->engine, &host->producer) != WEIR_OK)
         die("engine");
     if (weir_server_create(&host->server, host->engine, &config, &error) != WEIR_OK) {
-        printf("SKIPPED  this backend cannot run here: %s\n", error.text);
+        if (!backend_is_missing(io)) die(error.text);
         return false;
     }
     host->reactor = weir_server_reactor(host->server, 0);

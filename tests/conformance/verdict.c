@@ -102,13 +102,12 @@ static bool requests_equal(const char *ours, const char *theirs) {
     return span_equal(our_target, their_target) && span_equal(take_part(&ours), take_part(&theirs));
 }
 
-bool verdict_equal(const char *ours, const char *theirs, bool *differ) {
+bool verdict_equal(const char *ours, const char *theirs) {
     char our_form[VERDICT_MAX], their_form[VERDICT_MAX];
     verdict_shorten(ours, our_form);
     verdict_shorten(theirs, their_form);
-    *differ = false;
     if (strcmp(our_form, their_form) != 0) return false;
     while ((ours = strchr(ours, ' ')) != NULL && (theirs = strchr(theirs, ' ')) != NULL)
-        if (!requests_equal(++ours, ++theirs)) *differ = true;
-    return !*differ;
+        if (!requests_equal(++ours, ++theirs)) return false;
+    return true;
 }

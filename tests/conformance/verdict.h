@@ -13,8 +13,7 @@ void verdict_of_weir(struct span request, struct case_text *line);
 #define VERDICT_MAX 64
 void verdict_shorten(const char *line, char out[VERDICT_MAX]);
 
-/* Whether two verdicts name the same requests and the same end. Where they agree on both numbers but not on what the
- * requests are, *differ is set. */
-bool verdict_equal(const char *ours, const char *theirs, bool *differ);
+/* Whether two verdicts name the same requests and the same end. */
+bool verdict_equal(const char *ours, const char *theirs);
 
 #endif

@@ -1,7 +1,7 @@
 // HTTP/1.1 on the wire: how requests may be cut, joined and ended, and where each limit is.
 import assert from 'node:assert/strict';
 import os from 'node:os';
-import { run, say, Server, test, until, within } from './support.mjs';
+import { leaveOut, run, Server, test, until, within } from './support.mjs';
 
 const GET = target => `GET ${target} HTTP/1.1\r\nHost: weir.test\r\n\r\n`;
 
@@ -159,10 +159,7 @@ test('a body behind a method that has no use for one is never taken for a reques
 });
 
 test('it listens on IPv6 as well, where there is any (N16)', async () => {
-    if (!Object.values(os.networkInterfaces()).flat().some(each => each.address === '::1')) {
-        say('SKIPPED: this machine has no ::1');
-        return;
-    }
+    if (!Object.values(os.networkInterfaces()).flat().some(each => each.address === '::1')) leaveOut('this machine has no ::1');
     const server = await Server.start([], { listen: '[::1]:0' });
     assert.match(server.address, /^\[::1\]:\d+$/);
     const connect = { host: '::1' };

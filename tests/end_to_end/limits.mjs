@@ -2,7 +2,7 @@
 // else notices.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { hasCommand, isInstrumented, run, say, Server, test, until } from './support.mjs';
+import { hasCommand, isInstrumented, leaveOut, run, say, Server, test, until } from './support.mjs';
 
 const GET = target => `GET ${target} HTTP/1.1\r\nHost: weir.test\r\n\r\n`;
 
@@ -79,7 +79,9 @@ test('a stream whose reader takes nothing is closed; its session and the others 
     stalled.peer.socket.pause();
     const lines = new Array(64).fill('x'.repeat(16384));
     for (let i = 0; i < 20; i++) await server.publishLines('stall', lines);
-    await until('the stalled stream to be closed', async () => (await server.metric('stalled_total')) === 1);
+    let closed;
+    await until('the stalled stream to be closed', async () => (closed = await server.metric('stalled_total')) > 0);
+    assert.equal(closed, 1);
     assert.equal(await server.metric('streams'), 1);
     await witness.check();
     assert.equal((await server.facts('stall')).published, 64 * 20);
@@ -199,10 +201,7 @@ test('five hundred idle streams come and go; descriptors return, memory does not
 });
 
 test('out of descriptors, accepting pauses, streams go on, and it recovers by itself (R01, U20)', async () => {
-    if (!hasCommand('prlimit')) {
-        say('SKIPPED: prlimit is not installed');
-        return;
-    }
+    if (!hasCommand('prlimit')) leaveOut('prlimit is not installed');
     const server = await Server.start(['--threads', '1']);
     const stream = await server.stream('want');
     const limit = server.descriptors() + 10;
@@ -234,10 +233,7 @@ test('out of descriptors, accepting pauses, streams go on, and it recovers by it
 });
 
 test('started with few descriptors it takes fewer connections, and says so when they are reached (R01)', async () => {
-    if (!hasCommand('prlimit')) {
-        say('SKIPPED: prlimit is not installed');
-        return;
-    }
+    if (!hasCommand('prlimit')) leaveOut('prlimit is not installed');
     const server = await Server.start(['--threads', '1'], { wrapper: ['prlimit', '--nofile=100:100'] });
     const streams = [];
     let refused = null;

@@ -26,8 +26,9 @@ class RawClient {
         while (!this.stopped) {
             try {
                 await this.follow();
-            } catch {
-                await new Promise(wake => setTimeout(wake, 5)); // the server is down: again
+            } catch (error) {
+                if (error.status !== undefined && error.status !== 503) throw error;
+                await new Promise(wake => setTimeout(wake, 5)); // the server is down, or on its way out: again
             }
         }
     }

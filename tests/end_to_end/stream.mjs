@@ -1,7 +1,7 @@
 // An event stream, byte for byte: its head, its frames, where it starts, and how it ends.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { hasCommand, options, parseId, run, say, Server, test, until, within } from './support.mjs';
+import { hasCommand, leaveOut, options, parseId, run, Server, test, until, within } from './support.mjs';
 import { ChunkDecoder } from './wire.mjs';
 
 /** The request of a stream. */
@@ -347,10 +347,7 @@ test('Range and conditions are ignored (H25)', async () => {
 });
 
 test('curl reads a stream', async () => {
-    if (!hasCommand('curl')) {
-        say('SKIPPED: curl is not installed');
-        return;
-    }
+    if (!hasCommand('curl')) leaveOut('curl is not installed');
     const server = await Server.start();
     const curl = spawn('curl', ['-sN', '--max-time', '60', `http://${server.address}/sessions/curl/events`]);
     let text = '';

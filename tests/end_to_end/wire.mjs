@@ -285,7 +285,7 @@ export class EventStream {
         });
         if (head.status !== 200) {
             peer.destroy();
-            throw new Error(`no stream but ${head.status}`);
+            throw Object.assign(new Error(`no stream but ${head.status}`), { status: head.status });
         }
         return new EventStream(peer, head, settings.onFrame);
     }

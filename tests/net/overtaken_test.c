@@ -127,5 +127,8 @@ int main(void) {
         cmocka_unit_test(test_a_reader_is_passed_in_a_new_batch),
         cmocka_unit_test(test_a_reader_is_passed_in_a_batch_that_grows),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    if (failed != 0 || wrapped) return failed;
+    printf("SKIPPED: link-time optimisation has seen through the wrapper\n");
+    return 77;
 }

@@ -110,10 +110,6 @@ void rig_close(struct rig *rig) {
     close_engine(rig);
 }
 
-uint64_t rig_now_ms(const struct rig *rig) {
-    return simulated_now_ns(rig->backend) / 1000000;
-}
-
 void rig_run(struct rig *rig, uint32_t duration_ms) {
     uint64_t end_ns = simulated_now_ns(rig->backend) + duration_ms * UINT64_C(1000000);
     for (int turns = 0; simulated_now_ns(rig->backend) < end_ns; turns++) {

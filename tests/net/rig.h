@@ -41,7 +41,6 @@ void rig_close(struct rig *rig);
 
 /* Lets fake time pass, with everything that happens in it. */
 void rig_run(struct rig *rig, uint32_t duration_ms);
-uint64_t rig_now_ms(const struct rig *rig);
 
 struct simulated_peer *rig_connect(struct rig *rig);
 void rig_feed(struct simulated_peer *peer, const char *text);

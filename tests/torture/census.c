@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "engine/prelude.h"
+
 #include "faults.h"
 
 static unsigned count_entries(const char *path) {
@@ -44,7 +46,10 @@ struct census census_take(void) {
 void census_settle(const struct census *before) {
     for (;;) {
         struct census after = census_take();
-        if (after.descriptors <= before->descriptors && after.threads <= before->threads) return;
+        if (after.descriptors <= before->descriptors && after.threads <= before->threads) {
+            assert_int_equal(after.descriptors, before->descriptors); /* fewer: somebody else's was closed */
+            return;
+        }
         sched_yield();
     }
 }

@@ -10,7 +10,7 @@ struct census {
 struct census census_take(void);
 
 /* Waits until there is no more than before: the kernel takes rings and threads down a moment after their last use. The
- * watchdog ends a wait that is in vain. */
+ * watchdog ends a wait that is in vain. Fewer descriptors than before fail the test. */
 void census_settle(const struct census *before);
 
 #endif

@@ -88,7 +88,7 @@ static struct {
     uint64_t first_at;
     enum call first;
     enum call last;
-} now;
+} now = {.first = CALLS, .last = CALLS};
 
 /* Volatile: the compiler knows that malloc does not look at it, and not that the linker has put a wrapper there. */
 static _Thread_local volatile unsigned away;

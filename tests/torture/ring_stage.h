@@ -46,7 +46,7 @@ uint64_t ring_metric(const char *name);
 /* The next event of the session: its number as text. */
 void ring_publish(void);
 
-/* Whether the newest event has come to the follower, with all before it and without a gap. */
+/* Whether the newest event has come to the follower. All before it must have come then, each once and without a gap. */
 bool ring_has_all(void);
 
 /* Turns until it has; the follower comes back when it is cut off. Returns how often it came. */

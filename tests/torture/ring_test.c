@@ -13,6 +13,7 @@
 #include "backend/backend.h"
 #include "backend/probe.h"
 #include "ring_stage.h"
+#include "watch.h"
 
 #define PAUSE_NS    UINT64_C(100000000) /* of the listener */
 #define ENTERS_MOST 2000u               /* calls into the kernel for one cell: a loop that spins makes far more */
@@ -61,6 +62,18 @@ static enum outcome expected(enum ring_operation operation, int result) {
     }
 }
 
+/* ---- The watchdog ------------------------------------------------------------------------------------------------ */
+
+static void watch_cell(const struct ring_plan *plan) {
+    const char *name = names[plan->operation];
+    if (plan->times == 0)
+        watch_begin(PATIENCE_S, "nothing is replaced");
+    else if (plan->length != 0)
+        watch_begin(PATIENCE_S, "cell (%s, at most %u bytes), %u times", name, plan->length, plan->times);
+    else
+        watch_begin(PATIENCE_S, "cell (%s, result %d), %u times", name, plan->result, plan->times);
+}
+
 /* ---- One cell ---------------------------------------------------------------------------------------------------- */
 
 static bool is_of_listener(enum ring_operation operation) {
@@ -98,7 +111,7 @@ static void check_met(const struct ring_plan *plan) {
 
 static void visit(const struct ring_plan *plan) {
     enum outcome outcome = plan->length != 0 ? SERVED : expected(plan->operation, plan->result);
-    alarm(PATIENCE_S);
+    watch_cell(plan);
     if (ring_stage.published == 0) {
         ring_publish();
         assert_int_equal(ring_catch_up(), 1);
@@ -167,7 +180,7 @@ static void test_a_stream_whose_send_fails_resumes(void **state) {
     ring_catch_up();
     for (unsigned i = 0; i < ERRORS; i++) {
         struct ring_plan plan = {.operation = RING_SEND, .result = -errors[i], .times = 1};
-        alarm(PATIENCE_S);
+        watch_cell(&plan);
         ring_begin(&plan);
         ring_publish();
         assert_int_equal(ring_catch_up(), expected(RING_SEND, plan.result) == CUT ? 1 : 0);
@@ -181,7 +194,7 @@ static void test_a_listener_without_descriptors_does_not_spin(void **state) {
     static struct client second;
     struct timespec begin, end;
     (void)state;
-    alarm(PATIENCE_S);
+    watch_cell(&plan);
     ring_publish();
     ring_catch_up();
     client_init(&second);
@@ -205,7 +218,7 @@ static void test_a_listener_without_descriptors_does_not_spin(void **state) {
 /* ---- Operations that need a server of their own ------------------------------------------------------------------- */
 
 static void visit_cancel(const struct ring_plan *plan) {
-    alarm(PATIENCE_S);
+    watch_cell(plan);
     ring_publish();
     ring_catch_up();
     assert_true(client_ask(&ring_stage.victim, ring_address(), RING_REQUEST));
@@ -230,7 +243,7 @@ static void test_cancel(void **state) {
 
 static void visit_wake(const struct ring_plan *plan) {
     struct client *follower = &ring_stage.follower;
-    alarm(PATIENCE_S);
+    watch_cell(plan);
     ring_begin(plan);
     assert_int_equal(weir_server_start(ring_stage.server, NULL), WEIR_OK);
     assert_true(client_ask(follower, ring_address(), RING_FOLLOWING));
@@ -266,7 +279,7 @@ static void test_a_broken_ring_first_tells_what_has_completed(void **state) {
     struct io_completion completions[2];
     int sockets[2];
     (void)state;
-    alarm(PATIENCE_S);
+    watch_cell(&none);
     ring_begin(&none);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, sockets), 0);
     assert_int_equal(io_uring_backend_create(&backend, &config), 0);
@@ -296,7 +309,7 @@ static void test_entries_that_a_call_does_not_take_remain_queued(void **state) {
     unsigned completed[2 * PAIRS] = {0};
     unsigned left = 2 * PAIRS;
     (void)state;
-    alarm(PATIENCE_S);
+    watch_cell(&none);
     ring_begin(&none);
     ring_take_at_most(1);
     assert_int_equal(io_uring_backend_create(&backend, &config), 0);

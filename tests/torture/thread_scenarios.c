@@ -2,6 +2,7 @@
 #include "server_scenarios.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -15,10 +16,29 @@ struct house {
     weir_io_choice io;
     weir_engine *engine;
     weir_server *server;
-    char admin[64];
     atomic_u32 broken; /* the log has told of a backend that broke */
     struct client client;
 };
+
+/* For the admin socket: made for the first run, and gone with the program, also when that hangs or aborts (watch.c),
+ * with whatever a failed run has left in it. */
+static char folder[] = "torture-XXXXXX";
+static char admin[64]; /* the address in it */
+
+static void remove_folder(void) {
+    unlink(admin + strlen("unix:"));
+    rmdir(folder);
+}
+
+static void make_folder(void) {
+    static bool made;
+    if (made) return;
+    assert_non_null(mkdtemp(folder));
+    snprintf(admin, sizeof(admin), "unix:%s/admin.socket", folder);
+    assert_int_equal(atexit(remove_folder), 0);
+    assert_int_equal(at_quick_exit(remove_folder), 0);
+    made = true;
+}
 
 static void note_line(void *context, weir_log_level level, const char *text) {
     struct house *house = context;
@@ -29,7 +49,7 @@ static int create(struct house *house) {
     weir_server_config config = WEIR_SERVER_CONFIG_INIT;
     weir_io_error error = {0, ""};
     config.listen = "127.0.0.1:0";
-    config.admin_listen = house->admin;
+    config.admin_listen = admin;
     config.threads = 2;
     config.io = house->io;
     config.drain_ms = 1;
@@ -38,7 +58,8 @@ static int create(struct house *house) {
     return status == WEIR_INVALID && torture_was_hurt(house->torture) ? WEIR_NO_MEMORY : status;
 }
 
-/* One request, asked again while the connection is cut. With threads a failure may show at any time after it. A server whose backend breaks says so and ends. */
+/* One request, asked again while the connection is cut. With threads a failure may show at any time after it. A server
+ * whose backend breaks says so and ends. */
 static void ask(struct house *house, const char *address, const char *request) {
     struct torture *torture = house->torture;
     int status = 0;
@@ -94,11 +115,11 @@ static void run(struct torture *torture, weir_io_choice io) {
     client_init(&house.client);
     house.torture = torture;
     house.io = io;
-    snprintf(house.admin, sizeof(house.admin), "unix:torture-%ld.socket", (long)getpid());
+    make_folder();
     use(&house);
     weir_server_destroy(house.server);
     weir_engine_destroy(house.engine);
-    if (access(house.admin + 5, F_OK) == 0) fail_msg("the admin socket's file is left");
+    if (access(admin + strlen("unix:"), F_OK) == 0) fail_msg("the admin socket's file is left");
 }
 
 static void run_epoll(struct torture *torture) {

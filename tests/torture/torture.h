@@ -39,7 +39,7 @@ void torture_scenario(const struct scenario *scenario);
 /* In a failed test: the run that failed, and how to have it again. A cmocka teardown. */
 int torture_explain(void **state);
 
-/* `torture: N call sites, M runs, 0 leaks` */
+/* `torture: N call sites, M of them made to fail, R runs, L of them leaked` */
 void torture_print(void);
 
 /* For scenarios. An allocator and an entropy source that fail when their turn comes. */
