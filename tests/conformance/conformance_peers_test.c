@@ -152,7 +152,7 @@ static size_t count_stale(const struct peer *peer, const struct disagreement_lis
     size_t stale = 0;
     for (size_t i = 0; i < list->count; i++) {
         const struct disagreement *item = &list->items[i];
-        if (item->seen || item->sometimes || !span_equal(item->peer, span_of(peer->name))) continue;
+        if (item->seen || !span_equal(item->peer, span_of(peer->name))) continue;
         fprintf(stderr, DISAGREEMENTS ":%u: %.*s: there is no such disagreement\n", item->line,
                 (int)item->name.length, item->name.data);
         stale++;

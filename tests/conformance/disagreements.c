@@ -40,10 +40,8 @@ static bool take_line(struct disagreement_list *list, const char *line, size_t l
     item->name = take_word(&line);
     item->ours = take_word(&line);
     item->theirs = take_word(&line);
-    struct span mark = take_word(&line);
-    item->sometimes = span_equal(mark, span_of("sometimes"));
     list->count++;
-    return reason->length > 0 && item->theirs.length > 0 && (mark.length == 0 || item->sometimes) && *line == '\n';
+    return reason->length > 0 && item->theirs.length > 0 && *line == '\n';
 }
 
 void disagreements_read(struct disagreement_list *list, const char *path) {

@@ -2,7 +2,7 @@
  *
  *   because REASON
  *           MORE OF IT
- *     PEER CASE OURS THEIRS [sometimes]      verdicts as verdict_shorten writes them; of equal ones the requests differ */
+ *     PEER CASE OURS THEIRS      verdicts as verdict_shorten writes them; of equal ones the requests differ */
 #ifndef WEIR_TESTS_CONFORMANCE_DISAGREEMENTS_H
 #define WEIR_TESTS_CONFORMANCE_DISAGREEMENTS_H
 
@@ -15,7 +15,6 @@ struct disagreement {
     struct span reason, peer, name, ours, theirs;
     unsigned line;
     bool seen;
-    bool sometimes; /* depends on the peer's version */
 };
 
 struct disagreement_list {
