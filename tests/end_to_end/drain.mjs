@@ -48,8 +48,8 @@ test('streams get a retry and a clean last chunk, spread over the drain time, an
 });
 
 test('what was asked before the end is answered, readiness is refused, and streams are not begun', async () => {
-    const server = await Server.start(['--drain', '500']);
-    const [stream] = await openStreams(server, 1);
+    const server = await Server.start(['--drain', '4s', '--threads', '1']);
+    const streams = await openStreams(server, 5); // the last of them ends in the last second
     const asking = {};
     for (const target of ['/ready', '/health', '/sessions/drain', '/sessions/drain/events']) {
         asking[target] = await server.connect();
@@ -77,9 +77,13 @@ test('what was asked before the end is answered, readiness is refused, and strea
     assert.equal(answers['/health'].status, 200);
     assert.equal(answers['/sessions/drain'].json.published, 1);
     assert.equal(answers['/sessions/drain/events'].status, 503);
-    assert.deepEqual(await stream.take(1), ['last']);
-    await stream.ending();
-    stream.destroy();
+    for (const stream of streams) {
+        await stream.ending();
+        assert.ok(stream.clean);
+        stream.destroy();
+    }
+    const heard = streams.filter(stream => stream.frames.some(frame => frame.type === 'event' && frame.data === 'last'));
+    assert.ok(heard.length > 0, 'nobody heard what was accepted while streams were ending');
     posting.destroy();
     assert.equal(await server.exit(), 0);
 });
