@@ -311,11 +311,11 @@ uint64_t talk_check(struct world *world, const struct talk *talk) {
 /* ---- Two runs ------------------------------------------------------------------------------------------------- */
 
 /* What depends on how fast the server got to send: frames that tell how far a reader fell behind, a stream that ended
- * because of it (with a second `retry:`), and metrics. */
+ * because of it (with a second `retry:`), metrics, and who of two that connect at once is one too many. */
 static bool depends_on_pace(const struct talk *talk) {
     size_t length;
     const char *sent = simulated_sent(talk->peer, &length);
-    static const char *const signs[] = {"\"slow\"", "\"evicted\"", "version=0.0.4"};
+    static const char *const signs[] = {"\"slow\"", "\"evicted\"", "version=0.0.4", "too_many_connections"};
     for (size_t i = 0; i < sizeof(signs) / sizeof(signs[0]); i++)
         if (memmem(sent, length, signs[i], strlen(signs[i])) != NULL) return true;
     const char *end = sent + length;
