@@ -10,7 +10,9 @@ import { hasCommand, isInstrumented, leaveOut, options, run, say, Server, skip, 
     from '../end_to_end/support.mjs';
 import { at, count, countAs, Follower, sized, sum } from './rig.mjs';
 
-const NOBODY = 61234; // a user without any process, so that limits per user count ours alone
+// Users without any process, so that limits per user count ours alone: others than those of a test beside this one, and
+// another for each start, as the kernel gives back the memory of a ring some time after its process is gone.
+let nobody = 20000 + process.pid % 400 * 100;
 const ROUNDS = sized(10, 3);
 const EVENTS_PER_ROUND = 20;
 
@@ -59,10 +61,11 @@ async function expectSomeService(server) {
     peer.destroy();
 }
 
-/** To run as somebody without privileges. */
+/** To run as somebody without privileges, and another one each time. */
 function unprivileged() {
     if (process.getuid() !== 0) leaveOut('only root can become a user without processes');
-    const words = ['setpriv', `--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups'];
+    nobody++;
+    const words = ['setpriv', `--reuid=${nobody}`, `--regid=${nobody}`, '--clear-groups'];
     if (spawnSync(words[0], [...words.slice(1), 'env', reachable, '--help']).status === 0) return words;
     return leaveOut('another user cannot run the server here');
 }
@@ -82,11 +85,10 @@ test('with any number of descriptors it starts, or says that they are too few (R
 
 test('where memory cannot be locked, auto takes io_uring or epoll, and always starts (R04, U01)', async () => {
     if (options.io !== 'uring') return say('only with io_uring: epoll locks no memory');
-    const wrapper = unprivileged();
     const taken = new Set();
     for (const kib of [0, 16, 64, 128, 256, 384, 512, 1024, 8192]) {
-        const locked = [...wrapper, 'prlimit', `--memlock=${kib * 1024}:${kib * 1024}`];
-        const server = await startsUnder(locked, /never/, ['--threads', '4'], 'auto');
+        const locked = () => [...unprivileged(), 'prlimit', `--memlock=${kib * 1024}:${kib * 1024}`];
+        const server = await startsUnder(locked(), /never/, ['--threads', '4'], 'auto');
         assert.ok(server, `does not start with ${kib} KiB`);
         const backend = /^backend: (\w+): (.*)$/m.exec(server.output);
         taken.add(backend[1]);
@@ -94,7 +96,7 @@ test('where memory cannot be locked, auto takes io_uring or epoll, and always st
         await expectService(server);
         await server.stop();
         if (backend[1] !== 'epoll') continue;
-        const demanding = await startsUnder(locked, /Cannot allocate memory/, ['--threads', '4'], 'uring');
+        const demanding = await startsUnder(locked(), /Cannot allocate memory/, ['--threads', '4'], 'uring');
         assert.equal(demanding, null, 'io_uring alone works where auto did not take it');
     }
     say(`taken: ${[...taken].join(', ')}`);
@@ -103,13 +105,12 @@ test('where memory cannot be locked, auto takes io_uring or epoll, and always st
 
 test('threads that cannot be made refuse the start; once made, no more are needed (R02)', async () => {
     if (isInstrumented()) return say('not under a sanitizer, which has threads of its own');
-    const wrapper = unprivileged();
     for (let tasks = 1; tasks <= 4; tasks++) {
-        const limited = [...wrapper, 'prlimit', `--nproc=${tasks}:${tasks}`];
+        const limited = [...unprivileged(), 'prlimit', `--nproc=${tasks}:${tasks}`];
         const few = await startsUnder(limited, new RegExp(`cannot start reactor ${tasks - 1}`), ['--threads', '4']);
         assert.equal(few, null, `4 threads where ${tasks - 1} are allowed`);
     }
-    const server = await startsUnder([...wrapper, 'prlimit', '--nproc=5:5'], /never/, ['--threads', '4']);
+    const server = await startsUnder([...unprivileged(), 'prlimit', '--nproc=5:5'], /never/, ['--threads', '4']);
     spawnSync('prlimit', ['--pid', `${server.pid}`, '--nproc=0:0']);
     await expectService(server);
     await server.stop();
