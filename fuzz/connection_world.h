@@ -72,6 +72,7 @@ void world_end(struct world *world, enum ending ending);
  * request once, in order; its streams show what the truths say. Adds to those what its answers own up to, and returns
  * how many events that is. */
 uint64_t talk_check(struct world *world, const struct talk *talk);
+bool talk_depends_on_pace(const struct talk *talk);
 /* What two runs sent on the same connection is the same. */
 void talk_compare(const struct talk *one, const struct talk *other);
 
