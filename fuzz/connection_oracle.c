@@ -247,14 +247,13 @@ struct reading {
 };
 
 /* An answer that did not wait for its request: at the door, or at the deadline. It has a body, though HEAD may have been
- * on its way. */
+ * on its way; of which a peer that takes only so much may have just the beginning. */
 static bool is_unasked(const struct reading *reading) {
-    static const char *const reasons[] = {"HTTP/1.1 503 ", "too_many_connections", "HTTP/1.1 408 ",
-                                          "request_timeout"};
-    for (int i = 0; i < 4; i += 2)
-        if (reading->length > 13 && memcmp(reading->data, reasons[i], 13) == 0)
-            return memmem(reading->data, reading->length, reasons[i + 1], strlen(reasons[i + 1])) != NULL;
-    return false;
+    if (reading->length <= 13) return false;
+    if (memcmp(reading->data, "HTTP/1.1 503 ", 13) != 0 && memcmp(reading->data, "HTTP/1.1 408 ", 13) != 0)
+        return false;
+    const char *end = (const char *)memmem(reading->data, reading->length, "\r\n\r\n", 4);
+    return end != NULL && end + 4 < reading->data + reading->length && end[4] == '{';
 }
 
 /* The answer to one request, with the interim one before it. False when it is not there (yet). */
@@ -318,6 +317,14 @@ static bool tells_one_of(const struct talk *talk, const char *const signs[], siz
     return false;
 }
 
+/* Whether the last frame is a gap's that was cut before all of its reason. */
+static bool ends_in_gap(const char *sent, size_t length) {
+    size_t look = length < 120 ? length : 120;
+    const char *from = sent + length - look;
+    const char *gap = (const char *)memmem(from, look, "gap", 3);
+    return gap != NULL && memmem(gap, (size_t)(sent + length - gap), "\"epoch\"", 7) == NULL;
+}
+
 /* What depends on how fast the server got to send, and shows in what others see: frames that tell how far a reader fell
  * behind, a stream that ended because of it (with a second `retry:`), and who of two that connect at once is one too
  * many. */
@@ -327,6 +334,7 @@ bool talk_depends_on_pace(const struct talk *talk) {
     size_t length;
     const char *sent = simulated_sent(talk->peer, &length);
     const char *end = sent + length;
+    if (ends_in_gap(sent, length)) return true;
     const char *retry = (const char *)memmem(sent, length, "retry: ", 7);
     return retry != NULL && memmem(retry + 7, (size_t)(end - retry) - 7, "retry: ", 7) != NULL;
 }
