@@ -152,13 +152,11 @@ static int publish_body(struct publication *publication) {
 }
 
 static void respond_published(const struct publication *publication) {
-    weir_session_info info;
     char first[WEIR_ID_MAX];
     char last[WEIR_ID_MAX];
     char body[256];
-    weir_session_info_get(publication->session, &info);
-    int first_length = (int)weir_id_format(info.epoch, publication->first, first);
-    int last_length = (int)weir_id_format(info.epoch, publication->last, last);
+    int first_length = (int)weir_session_id_format(publication->session, publication->first, first);
+    int last_length = (int)weir_session_id_format(publication->session, publication->last, last);
     int length;
     if (publication->form == BODY_ONE_EVENT)
         length = snprintf(body, sizeof(body), "{\"id\":\"%.*s\"}\n", first_length, first);

@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#include "wire/text.h"
+
 static const char *reason_phrase(unsigned status) {
     switch (status) {
     case 200:
@@ -49,14 +51,30 @@ static const char *reason_phrase(unsigned status) {
     }
 }
 
+static bool append_status_line(struct buffer *output, unsigned status) {
+    char digits[3] = {(char)('0' + status / 100), (char)('0' + status / 10 % 10), (char)('0' + status % 10)};
+    return buffer_append_text(output, "HTTP/1.1 ") && buffer_append(output, digits, sizeof(digits)) &&
+           buffer_append_text(output, " ") && buffer_append_text(output, reason_phrase(status)) &&
+           buffer_append_text(output, "\r\n");
+}
+
+static bool append_content_type(struct buffer *output, const char *type) {
+    return buffer_append_text(output, "Content-Type: ") && buffer_append_text(output, type) &&
+           buffer_append_text(output, "\r\n");
+}
+
+static bool append_content_length(struct buffer *output, size_t length) {
+    char digits[20];
+    return buffer_append_text(output, "Content-Length: ") &&
+           buffer_append(output, digits, text_write_u64(digits, length)) && buffer_append_text(output, "\r\n");
+}
+
+/* Every publish is answered by this: pieces are copied, and nothing is formatted. */
 void respond(struct connection *connection, const struct response *response) {
     struct buffer *output = &connection->output;
-    bool written =
-        buffer_append_format(output, "HTTP/1.1 %u %s\r\n", response->status, reason_phrase(response->status));
-    if (response->content_type != NULL)
-        written = written && buffer_append_format(output, "Content-Type: %s\r\n", response->content_type);
-    if (response->status != 204)
-        written = written && buffer_append_format(output, "Content-Length: %zu\r\n", response->body.length);
+    bool written = append_status_line(output, response->status);
+    if (response->content_type != NULL) written = written && append_content_type(output, response->content_type);
+    if (response->status != 204) written = written && append_content_length(output, response->body.length);
     written = written && buffer_append_text(output, "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n");
     if (response->headers != NULL) written = written && buffer_append_text(output, response->headers);
     /* HTTP/1.1 wants to be told of the end, also of the one that a drain brings. */

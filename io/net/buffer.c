@@ -28,10 +28,6 @@ bool buffer_append(struct buffer *buffer, const void *data, size_t length) {
     return true;
 }
 
-bool buffer_append_text(struct buffer *buffer, const char *text) {
-    return buffer_append(buffer, text, strlen(text));
-}
-
 bool buffer_append_format(struct buffer *buffer, const char *format, ...) {
     char text[1024];
     va_list arguments;

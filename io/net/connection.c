@@ -43,7 +43,7 @@ static void set_waiting_timer(struct connection *connection) {
         kind = TIMER_LINGER;
     else if (connection->body_wanted)
         kind = TIMER_BODY;
-    else if (http_parser_midway(connection->parser))
+    else if (http_parser_midway(connection->intake->parser))
         kind = TIMER_HEAD;
     if (kind == TIMER_IDLE && connection->reactor->draining) {
         connection_end(connection); /* nothing is being asked, and nothing more may be */
@@ -54,16 +54,34 @@ static void set_waiting_timer(struct connection *connection) {
     timer_set(&connection->reactor->timers, &connection->timer, kind, connection->reactor->now_ms);
 }
 
+static struct intake *make_intake(const weir_server_config *config) {
+    struct http_limits limits = {config->max_head_bytes, config->max_headers, config->max_body_bytes};
+    struct intake *intake = calloc(1, sizeof(*intake));
+    if (intake == NULL) return NULL;
+    intake->parser = http_parser_create(&limits);
+    if (intake->parser != NULL) return intake;
+    free(intake);
+    return NULL;
+}
+
+static void free_intake(struct connection *connection) {
+    struct intake *intake = connection->intake;
+    if (intake == NULL) return;
+    connection->intake = NULL;
+    http_parser_destroy(intake->parser);
+    buffer_free(&intake->body);
+    buffer_free(&intake->held);
+    free(intake);
+}
+
 void connection_free(struct connection *connection) {
     struct reactor *reactor = connection->reactor;
     reactor->backend->operations->close(reactor->backend, connection->descriptor);
     reactor_give_place(reactor, connection->index);
     buffer_free(&connection->output);
     buffer_free(&connection->flight);
-    buffer_free(&connection->body);
-    buffer_free(&connection->held);
     batch_release(connection->batch);
-    http_parser_destroy(connection->parser);
+    free_intake(connection);
     free(connection);
 }
 
@@ -137,7 +155,6 @@ void connection_end(struct connection *connection) {
 void connection_become_stream(struct connection *connection, struct stream *stream) {
     connection->state = CONNECTION_STREAM;
     connection->stream = stream;
-    buffer_free(&connection->body);
 }
 
 /* ---- Receiving ---------------------------------------------------------------------------------------------- */
@@ -150,7 +167,7 @@ static void refuse(struct connection *connection, unsigned status, const char *c
 }
 
 static void take_head(struct connection *connection) {
-    const struct http_request *request = http_parser_request(connection->parser);
+    const struct http_request *request = http_parser_request(connection->intake->parser);
     counter_add(&connection->reactor->counters.requests, 1);
     if (!request->has_body) return;
     connection->body_wanted = connection->reactor->shared->exchange->head(connection, request);
@@ -160,18 +177,16 @@ static void take_head(struct connection *connection) {
 }
 
 static void take_request(struct connection *connection) {
-    const struct http_request *request = http_parser_request(connection->parser);
+    struct intake *intake = connection->intake;
+    const struct http_request *request = http_parser_request(intake->parser);
     bool keep_alive = request->keep_alive;
     connection->body_wanted = false;
-    connection->reactor->shared->exchange->request(connection, request, buffer_span(&connection->body));
-    connection->body.length = 0;
-    if (connection->body.capacity > BODY_KEPT) buffer_free(&connection->body);
-    if (connection->state == CONNECTION_STREAM) { /* no request will follow */
-        http_parser_destroy(connection->parser);
-        connection->parser = NULL;
-    }
+    connection->reactor->shared->exchange->request(connection, request, buffer_span(&intake->body));
+    if (connection->state == CONNECTION_STREAM) free_intake(connection); /* no request will follow */
     if (connection->state != CONNECTION_REQUEST) return;
-    http_parser_reset(connection->parser);
+    intake->body.length = 0;
+    if (intake->body.capacity > BODY_KEPT) buffer_free(&intake->body);
+    http_parser_reset(intake->parser);
     if (keep_alive && !connection->reactor->draining) return;
     connection->refused = true;
     connection->end_after_output = true;
@@ -185,14 +200,14 @@ static void take_step(struct connection *connection, enum http_step step, struct
         take_head(connection);
         break;
     case HTTP_BODY:
-        if (!buffer_append(&connection->body, body.data, body.length))
+        if (!buffer_append(&connection->intake->body, body.data, body.length))
             refuse(connection, 503, "no_memory", "The server is out of memory.");
         break;
     case HTTP_DONE:
         take_request(connection);
         break;
     case HTTP_BAD: {
-        const struct http_problem *problem = http_parser_problem(connection->parser);
+        const struct http_problem *problem = http_parser_problem(connection->intake->parser);
         refuse(connection, problem->status, problem->code, problem->message);
         break;
     }
@@ -212,7 +227,7 @@ static size_t parse(struct connection *connection, const char *data, size_t leng
     while (can_parse(connection) && (done < length || step != HTTP_MORE)) {
         size_t consumed = 0;
         struct span body = {NULL, 0};
-        step = http_parser_feed(connection->parser, data + done, length - done, &consumed, &body);
+        step = http_parser_feed(connection->intake->parser, data + done, length - done, &consumed, &body);
         done += consumed;
         take_step(connection, step, body);
     }
@@ -225,12 +240,16 @@ static bool discard(struct connection *connection, size_t length) {
     return connection->discarded <= (connection->state == CONNECTION_STREAM ? STREAM_DISCARD_MAX : BODY_DISCARD_MAX);
 }
 
+static bool holds_input(const struct connection *connection) {
+    return connection->intake != NULL && connection->intake->held.length > 0;
+}
+
 /* After input was taken: go on receiving, or wait until the answers are out. */
 static void settle(struct connection *connection) {
     if (connection->state == CONNECTION_CLOSING) return;
     connection_flush(connection);
     if (connection->state == CONNECTION_CLOSING) return;
-    if (connection->held.length == 0) start_receive(connection);
+    if (!holds_input(connection)) start_receive(connection);
     if (!connection->sending && connection->state == CONNECTION_REQUEST) set_waiting_timer(connection);
 }
 
@@ -238,7 +257,7 @@ static void settle(struct connection *connection) {
 static void take_input(struct connection *connection, const char *data, size_t length) {
     size_t done = parse(connection, data, length);
     if (connection->state == CONNECTION_REQUEST && !connection->refused) {
-        if (!buffer_append(&connection->held, data + done, length - done)) {
+        if (!buffer_append(&connection->intake->held, data + done, length - done)) {
             connection_close(connection);
             return;
         }
@@ -250,8 +269,8 @@ static void take_input(struct connection *connection, const char *data, size_t l
 }
 
 static void take_held(struct connection *connection) {
-    struct buffer held = connection->held;
-    connection->held = (struct buffer){NULL, 0, 0};
+    struct buffer held = connection->intake->held;
+    connection->intake->held = (struct buffer){NULL, 0, 0};
     take_input(connection, held.data, held.length);
     buffer_free(&held);
 }
@@ -317,7 +336,7 @@ void connection_sent(struct connection *connection, int32_t result) {
     if (connection->output.length == 0 && connection->stream != NULL) stream_advance(connection->stream);
     connection_flush(connection);
     if (connection->state == CONNECTION_CLOSING || connection->sending) return;
-    if (connection->held.length > 0 && can_parse(connection)) {
+    if (holds_input(connection) && can_parse(connection)) {
         take_held(connection);
         return;
     }
@@ -390,13 +409,11 @@ static void turn_away(struct connection *connection, uint32_t over_limit) {
 
 void connection_open(struct reactor *reactor, int descriptor, enum listener_role role) {
     struct connection *connection = calloc(1, sizeof(*connection));
-    struct http_limits limits = {reactor->shared->config.max_head_bytes, reactor->shared->config.max_headers,
-                                 reactor->shared->config.max_body_bytes};
-    if (connection != NULL) connection->parser = http_parser_create(&limits);
+    if (connection != NULL) connection->intake = make_intake(&reactor->shared->config);
     uint32_t index =
-        connection != NULL && connection->parser != NULL ? reactor_take_place(reactor, connection) : UINT32_MAX;
+        connection != NULL && connection->intake != NULL ? reactor_take_place(reactor, connection) : UINT32_MAX;
     if (index == UINT32_MAX) {
-        if (connection != NULL) http_parser_destroy(connection->parser);
+        if (connection != NULL) free_intake(connection);
         free(connection);
         close_descriptor(reactor, descriptor);
         return;

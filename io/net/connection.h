@@ -20,6 +20,13 @@ struct stream;
 
 enum connection_state { CONNECTION_REQUEST, CONNECTION_STREAM, CONNECTION_LINGER, CONNECTION_CLOSING };
 
+/* What it takes to receive requests. A stream, of which there are many that only wait, has none. */
+struct intake {
+    struct http_parser *parser;
+    struct buffer body;
+    struct buffer held; /* received, but not parsed before the output has shrunk */
+};
+
 struct connection {
     struct reactor *reactor;
     struct stream *stream; /* in state STREAM */
@@ -47,10 +54,8 @@ struct connection {
     uint64_t progress;   /* socket_progress at the last look */
     uint8_t stall_looks; /* looks in a row that found none */
 
-    struct http_parser *parser; /* in state REQUEST */
-    struct buffer body;
-    struct buffer held; /* received, but not parsed before the output has shrunk */
-    uint64_t discarded; /* bytes thrown away in STREAM and LINGER */
+    struct intake *intake; /* NULL from when it is a stream */
+    uint64_t discarded;    /* bytes thrown away in STREAM and LINGER */
 };
 
 /* Takes over an accepted descriptor. */

@@ -22,13 +22,20 @@ static struct outlet *make_outlet(struct reactor *reactor, weir_session *session
     return outlet;
 }
 
+/* One more stream of an outlet that there is. */
+static int share(struct outlet *outlet) {
+    if (outlet->shared == NULL) outlet->shared = calloc(1, sizeof(*outlet->shared));
+    if (outlet->shared == NULL) return WEIR_NO_MEMORY;
+    outlet->stream_count++;
+    return WEIR_OK;
+}
+
 int outlet_join(struct reactor *reactor, weir_session *session, struct outlet **out) {
     struct outlet *outlet = weir_outlet_user(reactor->poller, session);
     *out = outlet;
-    if (outlet != NULL) { /* it holds the session already */
-        weir_session_release(session);
-        outlet->stream_count++;
-        return WEIR_OK;
+    if (outlet != NULL) {
+        weir_session_release(session); /* the outlet holds it already */
+        return share(outlet);
     }
     outlet = make_outlet(reactor, session);
     int status =
@@ -44,11 +51,13 @@ int outlet_join(struct reactor *reactor, weir_session *session, struct outlet **
 }
 
 static void drop_batches(struct outlet *outlet) {
+    struct shared_batches *shared = outlet->shared;
+    if (shared == NULL) return;
     for (unsigned i = 0; i < PROFILES; i++) {
-        batch_release(outlet->current[i]);
-        batch_release(outlet->behind[i]);
-        outlet->current[i] = outlet->behind[i] = NULL;
+        batch_release(shared->current[i]);
+        batch_release(shared->behind[i]);
     }
+    *shared = (struct shared_batches){0};
 }
 
 static void free_unused(struct outlet *outlet) {
@@ -56,6 +65,7 @@ static void free_unused(struct outlet *outlet) {
     drop_batches(outlet);
     weir_outlet_close(outlet->notified);
     weir_session_release(outlet->session);
+    free(outlet->shared);
     free(outlet);
 }
 
@@ -149,9 +159,9 @@ static int lend_copy(const struct batch *batch, struct stream *stream, uint64_t 
 }
 
 /* Keeps a new batch where the next streams will look for it. */
-static void keep(struct outlet *outlet, struct batch *batch, unsigned profile) {
-    struct batch **place = &outlet->current[profile];
-    if (*place != NULL && batch->from < (*place)->from) place = &outlet->behind[profile];
+static void keep(struct shared_batches *shared, struct batch *batch, unsigned profile) {
+    struct batch **place = &shared->current[profile];
+    if (*place != NULL && batch->from < (*place)->from) place = &shared->behind[profile];
     batch_release(*place);
     batch_hold(batch);
     *place = batch;
@@ -160,7 +170,8 @@ static void keep(struct outlet *outlet, struct batch *batch, unsigned profile) {
 /* A batch that begins where the stream stands. */
 static int run_of_new_batch(struct outlet *outlet, struct stream *stream, struct outlet_run *run, weir_gap *gap) {
     weir_cursor before = stream->cursor;
-    const struct batch *current = outlet->current[profile_index(stream->profile)];
+    unsigned profile = profile_index(stream->profile);
+    const struct batch *current = outlet->shared == NULL ? NULL : outlet->shared->current[profile];
     struct rendering rendering = {
         .outlet = outlet,
         .stream = stream,
@@ -173,7 +184,7 @@ static int run_of_new_batch(struct outlet *outlet, struct stream *stream, struct
     if (batch->to > before.next) {
         run->gap_follows = status == WEIR_GAP;
         bool shared = outlet->stream_count > 1;
-        if (shared) keep(outlet, batch, profile_index(stream->profile));
+        if (shared) keep(outlet->shared, batch, profile);
         status = shared ? lend(batch, stream, before.next, run) : lend_copy(batch, stream, before.next, run);
         if (status != WEIR_OK) stream->cursor = before;
     }
@@ -181,11 +192,12 @@ static int run_of_new_batch(struct outlet *outlet, struct stream *stream, struct
     return status == WEIR_FULL ? WEIR_NO_MEMORY : status; /* no room in an empty batch: it could not be made larger */
 }
 
-int outlet_next_run(struct outlet *outlet, struct stream *stream, struct outlet_run *run, weir_gap *gap) {
+/* The same from what others have rendered already, or have begun; WEIR_FULL when that does not reach to the stream. */
+static int run_of_shared(struct outlet *outlet, struct stream *stream, struct outlet_run *run, weir_gap *gap) {
     unsigned profile = profile_index(stream->profile);
     uint64_t from = stream->cursor.next;
-    struct batch *current = outlet->current[profile];
-    run->gap_follows = false;
+    struct batch *current = outlet->shared->current[profile];
+    struct batch *behind = outlet->shared->behind[profile];
     if (current != NULL && current->to == from) {
         /* At the newest end: what is new is rendered behind it, for this stream and those to come. */
         struct rendering rendering = {outlet, stream, current, UINT64_MAX};
@@ -194,9 +206,14 @@ int outlet_next_run(struct outlet *outlet, struct stream *stream, struct outlet_
         run->gap_follows = status == WEIR_GAP;
     }
     if (batch_holds(current, from)) return lend(current, stream, from, run);
-    struct batch *behind = outlet->behind[profile];
     if (batch_holds(behind, from)) return lend(behind, stream, from, run);
-    return run_of_new_batch(outlet, stream, run, gap);
+    return WEIR_FULL;
+}
+
+int outlet_next_run(struct outlet *outlet, struct stream *stream, struct outlet_run *run, weir_gap *gap) {
+    run->gap_follows = false;
+    int status = outlet->shared == NULL ? WEIR_FULL : run_of_shared(outlet, stream, run, gap);
+    return status == WEIR_FULL ? run_of_new_batch(outlet, stream, run, gap) : status;
 }
 
 /* ---- Streams that wait, and streams that send ------------------------------------------------------------------ */

@@ -4,13 +4,19 @@
  *   current   per profile: the batch that grows at the newest end
  *   behind    per profile: the newest batch from further back, so that many who return together share it as well
  *
- * Both are let go when no stream sends any more: an idle outlet holds no rendered bytes. */
+ * Both are let go when no stream sends any more: an idle outlet holds no rendered bytes. Only an outlet that has had a
+ * second stream has room for them: most have one stream, which shares nothing. */
 #ifndef WEIR_IO_NET_OUTLET_H
 #define WEIR_IO_NET_OUTLET_H
 
 #include "stream.h"
 
 #define PROFILES 4u /* format x chunked */
+
+struct shared_batches {
+    struct batch *current[PROFILES];
+    struct batch *behind[PROFILES];
+};
 
 struct outlet {
     struct reactor *reactor;
@@ -20,11 +26,10 @@ struct outlet {
     uint32_t stream_count;
     uint32_t sending; /* streams with a batch in flight */
     bool delivering;  /* it stays, even when its last stream leaves */
-    struct batch *current[PROFILES];
-    struct batch *behind[PROFILES];
     uint8_t epoch_length;
     uint8_t id_start; /* bytes of `epoch`, with the dot, that stand in every id here */
     char epoch[14];
+    struct shared_batches *shared; /* NULL before the second stream */
 };
 
 /* What a stream may send next, or why there is nothing: WEIR_OK with a held batch and the run in it, the stream's
@@ -37,7 +42,8 @@ struct outlet_run {
     bool gap_follows; /* *gap belongs behind the run */
 };
 
-/* The reactor's outlet for the session, with one more stream. Takes over the session reference, also on failure. */
+/* The reactor's outlet for the session, with one more stream. Takes over the session reference, also on failure: statuses
+ * of weir_outlet_open. */
 int outlet_join(struct reactor *reactor, weir_session *session, struct outlet **outlet);
 /* One stream less; the last one frees the outlet and gives the session back. */
 void outlet_leave(struct outlet *outlet);

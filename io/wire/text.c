@@ -1,22 +1,8 @@
-/* The scans here run over every payload that enters or leaves, so each looks at sixteen bytes at a time while nothing
- * interesting is among them, and at single bytes only around what is. A block is a vector of the compiler's: SSE2 or
- * NEON where there is one, plain words elsewhere. */
+/* The scans here run over every payload that enters or leaves, so each takes whole blocks while there is nothing to do in
+ * them, and single bytes only around what there is. */
 #include "text.h"
 
-typedef uint8_t block __attribute__((vector_size(16)));
-
-static inline block load_block(const char *data) {
-    block bytes;
-    memcpy(&bytes, data, sizeof(bytes));
-    return bytes;
-}
-
-/* Whether any byte of a comparison's result is set. */
-static inline bool any(block matches) {
-    uint64_t halves[2];
-    memcpy(halves, &matches, sizeof(halves));
-    return (halves[0] | halves[1]) != 0;
-}
+#include "block.h"
 
 /* ---- UTF-8 -------------------------------------------------------------------------------------------------- */
 

@@ -155,10 +155,10 @@ static void test_streams_that_catch_up_share_the_batch_behind(void **state) {
     const struct outlet *outlet = rig_connection(&rig, live[0])->stream->outlet;
     unsigned behind = 0;
     for (unsigned i = 0; i < PROFILES; i++) {
-        if (outlet->behind[i] == NULL) continue;
+        if (outlet->shared->behind[i] == NULL) continue;
         behind++;
-        assert_int_equal(outlet->behind[i]->from, 41);
-        assert_int_equal(outlet->behind[i]->to, 101);
+        assert_int_equal(outlet->shared->behind[i]->from, 41);
+        assert_int_equal(outlet->shared->behind[i]->to, 101);
     }
     assert_int_equal(behind, 1);
     assert_ptr_equal(rig_connection(&rig, live[0])->batch, current);
@@ -203,7 +203,7 @@ static void test_an_idle_outlet_holds_no_rendered_bytes(void **state) {
     const struct outlet *outlet = rig_connection(&rig, peers[0])->stream->outlet;
     assert_int_equal(outlet->sending, 0);
     for (unsigned i = 0; i < PROFILES; i++)
-        assert_true(outlet->current[i] == NULL && outlet->behind[i] == NULL);
+        assert_true(outlet->shared->current[i] == NULL && outlet->shared->behind[i] == NULL);
 
     /* Also after a stream has left with a send in flight. */
     struct simulated_peer *leaves = rig_ask(&rig, SUBSCRIBE);
@@ -215,7 +215,7 @@ static void test_an_idle_outlet_holds_no_rendered_bytes(void **state) {
     rig_run(&rig, 1);
     assert_int_equal(outlet->sending, 0);
     for (unsigned i = 0; i < PROFILES; i++)
-        assert_true(outlet->current[i] == NULL && outlet->behind[i] == NULL);
+        assert_true(outlet->shared->current[i] == NULL && outlet->shared->behind[i] == NULL);
     rig_close(&rig);
 }
 

@@ -77,7 +77,7 @@ static void test_pipelined_requests_wait_for_a_slow_reader(void **state) {
     for (unsigned i = 0; i < 100; i++) {
         rig_run(&rig, 1);
         assert_true(connection->output.length + connection->flight.length < BOUND);
-        assert_true(connection->held.length <= 8192);
+        assert_true(connection->intake->held.length <= 8192);
         simulated_read(peer, NULL, SIZE_MAX);
     }
     simulated_set_window(peer, SIZE_MAX);

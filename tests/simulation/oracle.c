@@ -125,8 +125,9 @@ static void check_outlet(struct simulation *simulation, const struct outlet *out
     SIMULATION_REQUIRE(simulation, ORACLE_MEMORY, outlet->sending == sending && outlet->stream_count == streams,
                        "an outlet counts %u streams, of which %u send; %u and %u are there", outlet->stream_count,
                        outlet->sending, streams, sending);
-    for (unsigned i = 0; sending == 0 && i < PROFILES; i++)
-        SIMULATION_REQUIRE(simulation, ORACLE_MEMORY, outlet->current[i] == NULL && outlet->behind[i] == NULL,
+    const struct shared_batches *shared = outlet->shared;
+    for (unsigned i = 0; sending == 0 && shared != NULL && i < PROFILES; i++)
+        SIMULATION_REQUIRE(simulation, ORACLE_MEMORY, shared->current[i] == NULL && shared->behind[i] == NULL,
                            "an outlet that sends nothing holds rendered bytes");
 }
 

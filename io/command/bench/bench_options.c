@@ -18,6 +18,8 @@ static const struct option_row rows[] = {
     {OPTION_TEXT, "subscribe", "URL", "What subscribers GET, a URL or a path; # stands for the session's number.",
      ROW(subscribe)},
     {OPTION_TEXT, "publish", "URL", "What publishers POST to.", ROW(publish)},
+    {OPTION_TEXT, "body", "TEXT", "What they POST: @ stands for the payload, # for the session's number.", ROW(body),
+     .fallback_text = "@"},
     {OPTION_TEXT, "token-file", "FILE", "Bearer token to present: the first line of FILE.", ROW(token_file)},
     {OPTION_HEADING, .help = "Subscribers"},
     {OPTION_NUMBER, "subscribers", "N", "Streams in all.", ROW(subscribers), 100, 1, 1000000},
@@ -26,6 +28,8 @@ static const struct option_row rows[] = {
     {OPTION_TIME, "storm", "MS", "So often all drop at once and return with their last id; 0: never.", ROW(storm), 0,
      0, 3600 * 1000},
     {OPTION_FLAG, "storm-once", NULL, "Only once, --storm into the measured time.", ROW(storm_once)},
+    {OPTION_NUMBER, "storm-away", "N", "They stay away until so many events have been accepted without them.",
+     ROW(storm_away), 0, 0, 1000000},
     {OPTION_NUMBER, "slow", "K", "So many of them read slowly: not waited for, and not in the latencies.", ROW(slow),
      0, 0, 1000000},
     {OPTION_BYTES, "slow-rate", "BYTES", "What each of those reads in a second.", ROW(slow_rate), 4096, 1, 1u << 30},
@@ -83,12 +87,18 @@ static int check(const struct bench_options *options) {
     if (options->sessions > options->subscribers) return refuse("--sessions: each needs a subscriber of its own");
     if (options->slow >= options->subscribers) return refuse("--slow: one of the --subscribers must be a normal one");
     if (options->storm_once && options->storm == 0) return refuse("--storm-once needs --storm MS");
+    if (options->storm_away > 0 && (options->storm == 0 || (options->rate == 0 && options->until == UNTIL_DELIVERED)))
+        return refuse("--storm-away needs --storm MS, and --rate or --until answered to publish to nobody");
     if (options->publishers == 0 && (options->rate != 0 || options->storm != 0))
         return refuse("--rate and --storm need publishers");
     if (options->sessions > 1 && options->subscribe != NULL && strchr(options->subscribe, '#') == NULL)
         return refuse("--subscribe: without a # all sessions would be one");
-    if (options->sessions > 1 && options->publish != NULL && strchr(options->publish, '#') == NULL)
-        return refuse("--publish: without a # all sessions would be one");
+    if (options->sessions > 1 && options->publish != NULL && strchr(options->publish, '#') == NULL &&
+        strchr(options->body, '#') == NULL)
+        return refuse("--publish: without a # there or in --body all sessions would be one");
+    const char *payload = strchr(options->body, '@');
+    if (payload == NULL || strchr(payload + 1, '@') != NULL || strlen(options->body) > BODY_TEXT_MAX)
+        return refuse("--body takes up to 1,024 bytes with one @, where the payload goes");
     return 0;
 }
 

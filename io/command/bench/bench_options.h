@@ -8,14 +8,16 @@
 #include "process_cost.h"
 #include "target.h"
 
+enum { BODY_TEXT_MAX = 1024 }; /* of --body */
+
 enum bench_until { UNTIL_DELIVERED = 0, UNTIL_ANSWERED };
 
 struct bench_options {
-    const char *url, *weir, *subscribe, *publish, *token_file, *server_pid;
+    const char *url, *weir, *subscribe, *publish, *body, *token_file, *server_pid;
     uint64_t preset, io;
     uint64_t subscribers, sessions, opening;
     uint64_t publishers, depth, until, rate, size;
-    uint64_t storm, storm_once, slow, slow_rate;
+    uint64_t storm, storm_once, storm_away, slow, slow_rate;
     uint64_t warmup, seconds, patience, json;
 };
 

@@ -59,13 +59,15 @@ static struct lane *find_lane(struct subscriber *subscriber, const struct payloa
     return NULL;
 }
 
-static void note_delivery(struct subscriber *subscriber, const struct payload *payload) {
+static void note_delivery(struct subscriber *subscriber, const struct payload *payload, bool is_last) {
     struct ledger *ledger = subscriber->ledger;
     ledger->deliveries++;
     ledger->progress_ns = subscriber->now_ns;
     if (!subscriber->slow && ledger_in_window(ledger, payload->due_ns)) {
         uint64_t now = subscriber->now_ns;
-        histogram_record(&ledger->latency, now > payload->due_ns ? now - payload->due_ns : 0);
+        uint64_t latency = now > payload->due_ns ? now - payload->due_ns : 0;
+        histogram_record(&ledger->latency, latency);
+        if (is_last) histogram_record(&ledger->to_all, latency);
     }
     if (subscriber->behind) event_check_caught_up(subscriber);
 }
@@ -75,6 +77,7 @@ static void take_payload(struct subscriber *subscriber, const struct payload *pa
     struct lane *lane = find_lane(subscriber, payload, &which);
     if (lane == NULL) return;
     uint64_t expected = subscriber->verifier.next[which];
+    bool is_last = false;
     switch (verifier_take(&subscriber->verifier, which, payload->number)) {
     case VERDICT_REPEATED:
         complain_of(subscriber, payload, "came again");
@@ -88,10 +91,10 @@ static void take_payload(struct subscriber *subscriber, const struct payload *pa
     case VERDICT_NEXT:
     case VERDICT_AFTER_HOLE:
         for (; !subscriber->slow && expected <= payload->number; expected++) {
-            ledger_settle(subscriber->ledger, lane, expected);
+            is_last = ledger_settle(subscriber->ledger, lane, expected);
         }
     }
-    note_delivery(subscriber, payload);
+    note_delivery(subscriber, payload, is_last);
 }
 
 void event_check(struct subscriber *subscriber, const struct sse_event *event) {

@@ -84,11 +84,13 @@ void ledger_answer(struct ledger *ledger, struct lane *lane, uint64_t number, bo
     advance(ledger, lane);
 }
 
-void ledger_settle(struct ledger *ledger, struct lane *lane, uint64_t number) {
-    if (ledger->window == 0 || number <= lane->delivered) return;
+bool ledger_settle(struct ledger *ledger, struct lane *lane, uint64_t number) {
+    if (ledger->window == 0 || number <= lane->delivered) return false;
     uint32_t *remaining = &lane->remaining[number % ledger->window];
     if (*remaining > 0) --*remaining;
-    if (*remaining == 0) advance(ledger, lane);
+    if (*remaining > 0) return false;
+    advance(ledger, lane);
+    return true;
 }
 
 bool ledger_in_window(const struct ledger *ledger, uint64_t ns) {

@@ -58,6 +58,7 @@ struct ledger {
     uint64_t complaints;      /* of the first few a person is told */
     uint32_t behind;          /* subscribers that have not caught up since the last storm */
     struct histogram latency; /* due to received, of events due in the measured time */
+    struct histogram to_all;  /* the same of the last subscriber that is waited for; only with a window */
     struct histogram
         send_delay; /* due to written: the load's own lateness, and that of a server that does not answer */
 };
@@ -78,8 +79,8 @@ struct lane *ledger_find_lane(const struct ledger *ledger, uint32_t session, uin
 uint64_t ledger_publish(struct ledger *ledger, struct lane *lane, uint64_t due_ns, uint64_t now_ns);
 void ledger_answer(struct ledger *ledger, struct lane *lane, uint64_t number, bool taken);
 
-/* One subscriber that is waited for has this number, or will not get it. */
-void ledger_settle(struct ledger *ledger, struct lane *lane, uint64_t number);
+/* One subscriber that is waited for has this number, or will not get it. True when it was the last one. */
+bool ledger_settle(struct ledger *ledger, struct lane *lane, uint64_t number);
 
 bool ledger_in_window(const struct ledger *ledger, uint64_t ns);
 

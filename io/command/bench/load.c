@@ -56,8 +56,12 @@ static void try_again(struct load *load, struct subscriber *subscriber, uint64_t
     load_reopen(load, subscriber);
 }
 
+static bool may_open(const struct load *load) {
+    return load->away_count > 0 && !load->storm.away && load->opening < load->plan->options.opening;
+}
+
 static void open_subscribers(struct load *load, uint64_t now_ns) {
-    while (load->away_count > 0 && load->opening < load->plan->options.opening && !is_over(load)) {
+    while (may_open(load) && !is_over(load)) {
         struct subscriber *subscriber = &load->subscribers[load->away[load->away_first]];
         if (subscriber->retry_ns > now_ns) return;
         load->away_first = (load->away_first + 1) % load->subscriber_count;
@@ -165,7 +169,7 @@ static void turn(struct load *load, struct progress *progress, uint64_t until_ns
     uint64_t now = ledger_now_ns();
     uint64_t wake = until_ns;
     open_subscribers(load, now);
-    if (load->away_count > 0 && load->opening < load->plan->options.opening) {
+    if (may_open(load)) {
         earliest(&wake, load->subscribers[load->away[load->away_first]].retry_ns);
     }
     for (uint32_t i = load->subscriber_count - (uint32_t)load->plan->options.slow; i < load->subscriber_count; i++) {

@@ -8,7 +8,11 @@
 #include "payload.h"
 
 /* Open loop: unanswered publishes on one connection. More wait for their turn, and count as late. */
-enum { OPEN_FLIGHTS = 4096, HEAD_MAX = TARGET_PATH_MAX * 4 + 1024 };
+enum {
+    OPEN_FLIGHTS = 4096,
+    HEAD_MAX = TARGET_PATH_MAX * 4 + 1024,
+    AROUND_MAX = BODY_TEXT_MAX * 10 + 1 /* each # can become ten digits */
+};
 
 static int end_head(llhttp_t *parser) {
     (void)parser;
@@ -69,33 +73,58 @@ void publisher_free(struct publisher *publisher) {
 
 /* ---- Requests -------------------------------------------------------------------------------------------------- */
 
+static bool make_room(struct publisher *publisher, size_t size) {
+    struct out_buffer *out = &publisher->filling;
+    if (out->length + size <= out->capacity) return true;
+    size_t capacity = (out->length + size) * 2;
+    char *grown = realloc(out->bytes, capacity);
+    if (grown == NULL) {
+        snprintf(publisher->problem, sizeof publisher->problem, "there is no memory");
+        return false;
+    }
+    out->bytes = grown;
+    out->capacity = capacity;
+    return true;
+}
+
+/* Writes what --body has before the payload's place, or from there on. Returns its length. */
+static size_t write_around(char *out, const char *from, uint32_t session) {
+    size_t length = 0;
+    for (; *from != '\0' && *from != '@'; from++) {
+        if (*from == '#')
+            length += (size_t)sprintf(out + length, "%u", session);
+        else
+            out[length++] = *from;
+    }
+    return length;
+}
+
 static void write_request(struct publisher *publisher, const struct flight *flight) {
     struct out_buffer *out = &publisher->filling;
     const struct bench_plan *plan = publisher->plan;
     size_t size = plan->options.size;
-    if (out->length + HEAD_MAX + size > out->capacity) {
-        size_t capacity = (out->length + HEAD_MAX + size) * 2;
-        char *grown = realloc(out->bytes, capacity);
-        if (grown == NULL) {
-            snprintf(publisher->problem, sizeof publisher->problem, "there is no memory");
-            return;
-        }
-        out->bytes = grown;
-        out->capacity = capacity;
-    }
+    char before[AROUND_MAX], after[AROUND_MAX];
+    size_t before_length = write_around(before, plan->options.body, flight->lane->session);
+    size_t after_length = write_around(after, strchr(plan->options.body, '@') + 1, flight->lane->session);
+    if (!make_room(publisher, HEAD_MAX + before_length + size + after_length)) return;
     char path[TARGET_PATH_MAX * 4];
     target_path(&plan->publish, flight->lane->session, path, sizeof path);
-    out->length += (size_t)snprintf(out->bytes + out->length, HEAD_MAX,
-                                    "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: text/plain\r\n%s"
-                                    "Content-Length: %zu\r\n\r\n",
-                                    path, plan->publish.name, plan->authorization, size);
+    out->length +=
+        (size_t)snprintf(out->bytes + out->length, HEAD_MAX,
+                         "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: text/plain\r\n%s"
+                         "Content-Length: %zu\r\n\r\n",
+                         path, plan->publish.name, plan->authorization, before_length + size + after_length);
     const struct payload payload = {.run = publisher->ledger->run,
                                     .session = flight->lane->session,
                                     .publisher = publisher->index,
                                     .number = flight->number,
                                     .due_ns = flight->due_ns};
+    memcpy(out->bytes + out->length, before, before_length);
+    out->length += before_length;
     payload_write(out->bytes + out->length, size, &payload);
     out->length += size;
+    memcpy(out->bytes + out->length, after, after_length);
+    out->length += after_length;
 }
 
 static void publish(struct publisher *publisher, uint64_t due_ns, uint64_t now_ns) {

@@ -66,6 +66,7 @@ void report_table(const struct load *load, const struct outcome *outcome) {
            outcome->published_per_s, outcome->deliveries_per_s, outcome->bytes_per_s / 1e6, outcome->events_per_read);
     if (load->publisher_count > 0) {
         print_histogram("latency", &load->ledger->latency);
+        if (load->ledger->window > 0) print_histogram("to all", &load->ledger->to_all);
         if (load->plan->options.rate > 0) print_histogram("sent late", &load->ledger->send_delay);
     }
     print_storms(load);
@@ -175,6 +176,9 @@ void report_json(const struct load *load, const struct outcome *outcome) {
     put_real(object, "bytes_per_s", outcome->bytes_per_s);
     put_real(object, "events_per_read", outcome->events_per_read);
     json_object_set_new(object, "latency_us", histogram_object(&load->ledger->latency));
+    if (load->ledger->window > 0) {
+        json_object_set_new(object, "to_all_us", histogram_object(&load->ledger->to_all));
+    }
     if (load->plan->options.rate > 0) {
         json_object_set_new(object, "sent_late_us", histogram_object(&load->ledger->send_delay));
     }

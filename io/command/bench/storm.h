@@ -1,5 +1,5 @@
-/* All streams drop at once and come back with their last ids: how long until every one has all that had been
- * published when they dropped. */
+/* All streams drop at once and come back with their last ids, at once or after a number of events that they missed: how
+ * long from then on until every one has all that had been published by then. */
 #ifndef WEIR_IO_COMMAND_BENCH_STORM_H
 #define WEIR_IO_COMMAND_BENCH_STORM_H
 
@@ -12,7 +12,9 @@ struct load;
 
 struct storm {
     uint64_t next_ns;    /* of the next one; UINT64_MAX: none */
-    uint64_t started_ns; /* of the one that goes on; 0: none does */
+    uint64_t started_ns; /* when those of the one that goes on could return; 0: none does */
+    bool away;           /* nobody may return yet */
+    uint64_t return_at;  /* events accepted by the time when they may */
     uint64_t count;
     struct histogram *durations; /* of those that are over */
 };
