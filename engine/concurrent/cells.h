@@ -24,6 +24,7 @@
 #define CELL_SMALLEST_SHIFT 7
 #define CELL_SMALLEST       (1u << CELL_SMALLEST_SHIFT)
 #define CELL_HEADER         16u
+#define CELL_SMALL_ROOM     (CELL_SMALLEST - CELL_HEADER)
 #define CELL_CLASS_SHIFT    28 /* a reference is class | index */
 #define CELL_INDEX_MAX      ((1u << CELL_CLASS_SHIFT) - 1)
 #define CELL_SMALL_CLASSES  4  /* 128 B to 1 KiB: bounded by their count, not by bytes. A power of two: see publish */
@@ -127,24 +128,22 @@ static inline size_t cell_keyed_length(size_t length) {
     return (length + 7) / 8 * 8 + 8;
 }
 
-/* slab_at with what is known of cells: sizes are powers of two. Not for descriptors. */
-static inline struct cell *cell_at(const struct cell_pool *pool, cell_reference reference) {
-    uint32_t class_index = cell_class(reference);
-    uint32_t index = reference & CELL_INDEX_MAX;
-    const struct slab *slab = &pool->classes[class_index];
-    uint32_t chunk_index = index >> slab->chunk_shift;
-    uint32_t place = index - (chunk_index << slab->chunk_shift);
-    char *chunk = (char *)pointer_load_acquire(&slab->chunks[chunk_index]);
+/* How many cells of a class, as a power of two, share a chunk: what slab_create makes of CELL_CHUNK_SHIFT. */
+static inline uint32_t cell_chunk_shift(uint32_t class_index) {
+    uint32_t size_shift = CELL_SMALLEST_SHIFT + class_index;
+    return size_shift < CELL_CHUNK_SHIFT ? CELL_CHUNK_SHIFT - size_shift : 0;
+}
+
+/* slab_at with what is known of cells: sizes and chunks are powers of two. Not for descriptors. */
+static inline struct cell *cell_in_class(const struct cell_pool *pool, uint32_t class_index, uint32_t index) {
+    uint32_t shift = cell_chunk_shift(class_index);
+    char *chunk = (char *)pointer_load_acquire(&pool->classes[class_index].chunks[index >> shift]); /* S4 */
+    uint32_t place = index & ((1u << shift) - 1);
     return (struct cell *)(void *)(chunk + ((size_t)place << (CELL_SMALLEST_SHIFT + class_index)));
 }
 
-/* cell_at for a cell of class 0. */
-static inline struct cell *small_cell_at(const struct cell_pool *pool, uint32_t index) {
-    const struct slab *slab = &pool->classes[0];
-    uint32_t chunk_index = index >> slab->chunk_shift;
-    uint32_t place = index - (chunk_index << slab->chunk_shift);
-    char *chunk = (char *)pointer_load_acquire(&slab->chunks[chunk_index]);
-    return (struct cell *)(void *)(chunk + ((size_t)place << CELL_SMALLEST_SHIFT));
+static inline struct cell *cell_at(const struct cell_pool *pool, cell_reference reference) {
+    return cell_in_class(pool, cell_class(reference), reference & CELL_INDEX_MAX);
 }
 
 static inline struct cell *descriptor_at(const struct cell_pool *pool, cell_reference reference) {
@@ -213,6 +212,25 @@ static inline void cell_stock_keep_small(struct cell_stock *stock, cell_referenc
     struct stocked_cell *place = &stock->cells[class_index][kept->tail++ & (STOCK_ROOM - 1)];
     place->cell = cell;
     place->reference = reference;
+}
+
+/* For events in cells of class 0 that replace such events, as nearly all do: then the stock only turns. Whether it holds
+ * enough for that, the next cell, and what becomes of the one that was evicted; all as above, with nothing to decide. */
+static inline bool small_stock_turns(const struct cell_stock *stock) {
+    return stock->classes[0].tail - stock->classes[0].head > STOCK_DEPTH;
+}
+static inline const struct stocked_cell *small_stock_next(const struct cell_stock *stock) {
+    return &stock->cells[0][stock->classes[0].head & (STOCK_ROOM - 1)];
+}
+static inline void small_stock_turn(struct cell_stock *stock, cell_reference evicted) {
+    struct stock_class *kept = &stock->classes[0];
+    kept->head++;
+    struct cell *cell = cell_in_class(stock->pool, 0, evicted);
+    prefetch_for_write(cell);
+    prefetch_for_write((char *)cell + CACHE_LINE);
+    struct stocked_cell *place = &stock->cells[0][kept->tail++ & (STOCK_ROOM - 1)];
+    place->cell = cell;
+    place->reference = evicted;
 }
 
 /* The same for a cell of any class. A descriptor's share goes back; with the last one the body is kept as well. */

@@ -25,6 +25,10 @@ static inline void copy_into_cell(void *cell, const void *source, size_t length)
     }
 }
 
+static inline void copy_into_small_cell(void *cell, const void *source, size_t length) {
+    copy_into_cell(cell, source, length);
+}
+
 static inline void copy_from_cell(void *target, const void *cell, size_t length) {
     const atomic_u64 *words = (const atomic_u64 *)cell;
     char *to = (char *)target;
@@ -45,37 +49,62 @@ typedef uint64_t copy_vector __attribute__((vector_size(16), may_alias, aligned(
 typedef uint64_t copy_word __attribute__((may_alias, aligned(1)));
 typedef uint32_t copy_half __attribute__((may_alias, aligned(1)));
 
-/* One body for both directions: the last piece overlaps the one before it, so no byte beyond `length` is touched. */
-static inline void copy_volatile(volatile char *to, const volatile char *from, size_t length) {
-    size_t at = 0;
-    if (length >= 16) {
-        for (; at + 32 <= length; at += 32) {
-            copy_vector first = *(const volatile copy_vector *)(from + at);
-            copy_vector second = *(const volatile copy_vector *)(from + at + 16);
-            *(volatile copy_vector *)(to + at) = first;
-            *(volatile copy_vector *)(to + at + 16) = second;
-        }
-        if (at + 16 <= length) *(volatile copy_vector *)(to + at) = *(const volatile copy_vector *)(from + at);
-        if (length % 16 != 0)
-            *(volatile copy_vector *)(to + length - 16) = *(const volatile copy_vector *)(from + length - 16);
-    } else if (length >= 8) {
+/* `size` bytes, a multiple of 16 that is known when this is compiled. */
+static inline __attribute__((always_inline)) void copy_vectors(volatile char *to, const volatile char *from,
+                                                               size_t size) {
+    for (size_t at = 0; at < size; at += 16)
+        *(volatile copy_vector *)(to + at) = *(const volatile copy_vector *)(from + at);
+}
+
+/* Fewer than 16 bytes: two pieces that overlap. */
+static inline void copy_few(volatile char *to, const volatile char *from, size_t length) {
+    if (length >= 8) {
         *(volatile copy_word *)to = *(const volatile copy_word *)from;
         *(volatile copy_word *)(to + length - 8) = *(const volatile copy_word *)(from + length - 8);
     } else if (length >= 4) {
         *(volatile copy_half *)to = *(const volatile copy_half *)from;
         *(volatile copy_half *)(to + length - 4) = *(const volatile copy_half *)(from + length - 4);
     } else {
-        for (; at < length; at++)
+        for (size_t at = 0; at < length; at++)
             to[at] = from[at];
     }
 }
 
+/* One body for both directions. The pieces stand at multiples of 16, where no store of the cell's side splits a cache
+ * line; the last one overlaps the one before it, so no byte beyond `length` is touched. */
+static inline __attribute__((always_inline)) void copy_volatile(volatile char *to, const volatile char *from,
+                                                                size_t length, bool small) {
+    if (UNLIKELY(length < 16)) {
+        copy_few(to, from, length);
+        return;
+    }
+    volatile char *last = to + length - 16;
+    const volatile char *last_from = from + length - 16;
+    for (size_t left = small ? length & 64 : length; left >= 64; left -= 64) {
+        copy_vectors(to, from, 64);
+        to += 64;
+        from += 64;
+    }
+    if (length & 32) {
+        copy_vectors(to, from, 32);
+        to += 32;
+        from += 32;
+    }
+    if (length & 16) copy_vectors(to, from, 16);
+    if (length & 15) copy_vectors(last, last_from, 16);
+}
+
 static inline void copy_into_cell(void *cell, const void *source, size_t length) {
-    copy_volatile((volatile char *)cell, (const volatile char *)source, length);
+    copy_volatile((volatile char *)cell, (const volatile char *)source, length, false);
+}
+
+/* The same for at most 127 bytes. */
+static inline void copy_into_small_cell(void *cell, const void *source, size_t length) {
+    copy_volatile((volatile char *)cell, (const volatile char *)source, length, true);
 }
 
 static inline void copy_from_cell(void *target, const void *cell, size_t length) {
-    copy_volatile((volatile char *)target, (const volatile char *)cell, length);
+    copy_volatile((volatile char *)target, (const volatile char *)cell, length, false);
 }
 
 /* The same where any of `whole` bytes of the target may be overwritten, a multiple of 16 that is known when this is

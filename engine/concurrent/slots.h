@@ -157,13 +157,17 @@ static inline bool slots_stands(const struct slots *slots, uint64_t sequence, ui
     return LIKELY(now == word) || slots_still_names(slots, sequence, word, now);
 }
 
-/* Whether a copy of `cell` made under `word` is whole. */
+/* Whether a copy of `cell` made under `word`, before an acquire fence (F2), is whole and of this event. */
+static inline bool slots_stood(const struct slots *slots, const struct cell *cell, uint64_t sequence, uint64_t word) {
+    if (UNLIKELY(!slots_stands(slots, sequence, word))) return false; /* R3 */
+    /* Not equal: the lap has wrapped around, or the cell has just been taken for its next event. */
+    return LIKELY(u64_load_relaxed(&cell->sequence) == sequence);
+}
+
 static inline enum slot_state slots_judge(const struct slots *slots, const struct cell *cell, uint64_t sequence,
                                           uint64_t word) {
-    fence_acquire();                                                        /* F2 */
-    if (UNLIKELY(!slots_stands(slots, sequence, word))) return SLOT_PASSED; /* R3 */
-    /* Not equal: the lap has wrapped around, or the cell has just been taken for its next event. */
-    return LIKELY(u64_load_relaxed(&cell->sequence) == sequence) ? SLOT_EVENT : SLOT_PASSED;
+    fence_acquire(); /* F2 */
+    return LIKELY(slots_stood(slots, cell, sequence, word)) ? SLOT_EVENT : SLOT_PASSED;
 }
 
 /* Copies the payload out of the cell in `word`. */
@@ -201,6 +205,13 @@ static inline void cell_fill(struct cell *cell, uint64_t facts, const void *data
     fence_release();                        /* F1: stands before the first word, or it orders nothing */
     u64_store_relaxed(&cell->facts, facts); /* relaxed, like the payload: R2 publishes them */
     copy_into_cell(cell->payload, data, length);
+}
+
+/* The same for a cell of class 0. */
+static inline void cell_fill_small(struct cell *cell, uint64_t facts, const void *data, size_t length) {
+    fence_release();                        /* F1, as in cell_fill */
+    u64_store_relaxed(&cell->facts, facts); /* relaxed, as in cell_fill */
+    copy_into_small_cell(cell->payload, data, length);
 }
 
 /* Gives an event that was filled with FACTS_KEYED in its facts its key. The cell has room for cell_keyed_length. */

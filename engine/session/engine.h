@@ -94,6 +94,7 @@ struct weir_producer {
     weir_engine *engine;
     uint64_t bound_epoch; /* of the session last published to, for which `hint` holds */
     uint64_t hint;
+    uint32_t plain_length; /* the longest event of a plain publish (publish.c) */
     /* Statistics: this thread's alone to write, relaxed for those who add them up. */
     atomic_u64 published;
     atomic_u64 published_bytes;

@@ -22,11 +22,9 @@ static const struct slots *plain_slots(weir_session *session, const weir_cursor 
 }
 
 /* The smallest cells are what most events are in, and are copied as they are where the buffer has room for all of one. */
-#define SMALL_ROOM (CELL_SMALLEST - CELL_HEADER)
-
 static inline void copy_payload(const struct run *run, const struct cell *cell, uint32_t class_index, size_t length) {
-    if (class_index == 0 && LIKELY(run->room >= SMALL_ROOM))
-        copy_whole_cell(run->buffer, cell->payload, length, SMALL_ROOM);
+    if (class_index == 0 && LIKELY(run->room >= CELL_SMALL_ROOM))
+        copy_whole_cell(run->buffer, cell->payload, length, CELL_SMALL_ROOM);
     else
         copy_from_cell(run->buffer, cell->payload, length);
 }
@@ -59,7 +57,7 @@ static inline uint32_t read_lap(struct run *run, weir_event *events, uint32_t co
         uint64_t word = slots_load(run->slots, run->next); /* R1 */
         uint64_t reference = word - first_word;
         if (LIKELY(reference <= CELL_INDEX_MAX)) { /* of class 0 */
-            const struct cell *cell = (const struct cell *)small_cell_at(pool, (uint32_t)reference);
+            const struct cell *cell = cell_in_class(pool, 0, (uint32_t)reference);
             if (!read_plain(run, word, cell, 0, &events[i])) return i;
         } else {
             if (reference > UINT32_MAX || !cell_has_payload((cell_reference)reference)) return i;
