@@ -76,6 +76,15 @@ static bool come_back(struct follower *follower, weir_session *session, weir_sub
     return true;
 }
 
+/* Stays away until enough has been published that some of it has a key in common, or nobody publishes here any more. */
+static void fall_behind(struct actor *actor, const weir_session *session, const weir_cursor *cursor) {
+    weir_session_info info;
+    do {
+        sched_yield();
+        weir_session_info_get(session, &info);
+    } while (info.newest < cursor->next + STORM_RING && info.ended == WEIR_ENDED_NOT && !storm_is_over(actor));
+}
+
 static void follow(struct actor *actor, weir_session *session, uint32_t name) {
     static const weir_policy policies[] = {WEIR_POLICY_SKIP, WEIR_POLICY_DETACH, WEIR_POLICY_CONFLATE,
                                            WEIR_POLICY_EVICT, WEIR_POLICY_REFUSE};
@@ -91,6 +100,10 @@ static void follow(struct actor *actor, weir_session *session, uint32_t name) {
     follower.conflates = how.policy == WEIR_POLICY_CONFLATE;
     for (uint32_t again = random_below(&actor->random, 3);; again--) {
         storm_read(actor, &follower, session, &cursor, random_below(&actor->random, 60));
+        if (follower.conflates && random_below(&actor->random, 4) == 0) {
+            fall_behind(actor, session, &cursor);
+            storm_read(actor, &follower, session, &cursor, 2 * STORM_RING);
+        }
         weir_unsubscribe(session, &cursor);
         if (again == 0 || !come_back(&follower, session, &how, &cursor)) return;
     }
