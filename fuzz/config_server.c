@@ -29,6 +29,7 @@ static const struct bounds fields[] = {
     {FIELD(max_headers), 100, 8, 10000, false},
     {FIELD(max_body_bytes), 8u << 20, 1, 1u << 30, false},
     {FIELD(max_batch_bytes), 256u << 10, 4096, 64u << 20, false},
+    {FIELD(busy_poll_us), 50, 1, 10000, true},
 };
 
 #define FIELDS (sizeof(fields) / sizeof(fields[0]))

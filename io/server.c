@@ -56,6 +56,8 @@ static bool resolve_times(weir_server_config *config, weir_io_error *error) {
     const uint32_t day = 24u * 3600u * 1000u;
     if (config->heartbeat_ms != WEIR_NONE && !resolve(&config->heartbeat_ms, "heartbeat_ms", 15000, 1, day, error))
         return false;
+    if (config->busy_poll_us != WEIR_NONE && !resolve(&config->busy_poll_us, "busy_poll_us", 50, 1, 10000, error))
+        return false;
     return resolve(&config->head_timeout_ms, "head_timeout_ms", 10000, 1, day, error) &&
            resolve(&config->body_timeout_ms, "body_timeout_ms", 30000, 1, day, error) &&
            resolve(&config->idle_timeout_ms, "idle_timeout_ms", 60000, 1, day, error) &&
@@ -295,9 +297,32 @@ const char *weir_server_backend(const weir_server *server) {
     return server->probe.reason;
 }
 
+/* What a reactor has done for clients; heartbeats and timers are no sign that more is coming. */
+static uint64_t traffic_of(const struct reactor *reactor) {
+    return u64_load_relaxed(&reactor->counters.requests) + u64_load_relaxed(&reactor->counters.deliveries);
+}
+
+static uint64_t clock_us(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
+}
+
+/* Turns until the server stops: without waiting while there was traffic not long ago, and else until something comes. On
+ * one core that would only keep away those who bring more. */
 static void *run_reactor(void *argument) {
-    weir_reactor *reactor = argument;
-    while (reactor_turn(reactor->reactor, IO_WAIT_FOREVER) >= 0) {
+    struct reactor *reactor = ((weir_reactor *)argument)->reactor;
+    uint32_t busy_us = core_count() > 1 ? reactor->shared->config.busy_poll_us : WEIR_NONE;
+    uint64_t traffic = 0;
+    uint64_t since_us = 0;
+    bool busy = false;
+    while (reactor_turn(reactor, busy ? 0 : IO_WAIT_FOREVER) >= 0) {
+        uint64_t seen = traffic_of(reactor);
+        if (busy_us == WEIR_NONE || (seen == traffic && !busy)) continue;
+        uint64_t now_us = clock_us();
+        if (seen != traffic) since_us = now_us;
+        traffic = seen;
+        busy = now_us - since_us < busy_us;
     }
     return NULL;
 }

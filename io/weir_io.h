@@ -48,6 +48,10 @@ typedef struct weir_server_config {
     uint32_t max_headers;      /* default 100 */
     uint32_t max_body_bytes;   /* of one publish request, all its lines; default 8 MiB */
     uint32_t max_batch_bytes;  /* rendered events that one send may carry; default 262,144 */
+    /* How long a reactor's thread that has had a request or has delivered something looks for more before it sleeps: what
+     * comes meanwhile need not wake it, which takes longer than all the rest. In microseconds, up to 10,000; default
+     * 50; WEIR_NONE never, as on a single core and with weir_reactor_run_once. */
+    uint32_t busy_poll_us;
 } weir_server_config;
 
 #define WEIR_SERVER_CONFIG_INIT                                                                                      \

@@ -20,6 +20,9 @@ static const struct option_row serve_rows[] = {
 
     {OPTION_HEADING, .help = "Running"},
     {OPTION_NUMBER, "threads", "N", "I/O threads; 0: one per core.", ROW(threads), 0, 0, 64},
+    {OPTION_NUMBER, "busy-poll", "US",
+     "After traffic a thread looks for more so many microseconds before it sleeps; 0: never.", ROW(busy_poll), 50, 0,
+     10000},
     {OPTION_CHOICE, "io", "BACKEND", "auto, uring or epoll; auto takes io_uring where it works.", ROW(io), 0,
      .choices = {"auto", "uring", "epoll"}},
     {OPTION_CHOICE, "sessions", "CHOICE", "auto: a session appears on first use. strict: only PUT makes one.",
@@ -118,4 +121,5 @@ void serve_options_apply(const struct serve_options *options, weir_config *engin
     server->max_headers = (uint32_t)options->max_headers;
     server->max_body_bytes = (uint32_t)options->max_body;
     server->max_batch_bytes = (uint32_t)options->max_batch;
+    server->busy_poll_us = or_none(options->busy_poll);
 }

@@ -13,6 +13,7 @@ struct serve_options {
     uint64_t replay, queue, max_event, max_sessions, max_session_bytes, max_bytes, idle_ttl;
     uint64_t max_connections, max_body, max_head, max_headers, max_batch;
     uint64_t heartbeat, head_timeout, body_timeout, idle_timeout, stall_timeout, drain, retry;
+    uint64_t busy_poll;
 };
 
 extern const struct option_syntax serve_syntax;
