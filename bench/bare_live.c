@@ -87,7 +87,7 @@ static void measure_bare_live_backoff(uint64_t events, struct bench_result *resu
 }
 
 const struct bench_case bench_bare_live_cases[] = {
-    {"bare_live_ns", 10000000, measure_bare_live},
-    {"bare_live_backoff_ns", 10000000, measure_bare_live_backoff},
+    {"bare_live_ns", 4000000, measure_bare_live},
+    {"bare_live_backoff_ns", 4000000, measure_bare_live_backoff},
     {NULL, 0, NULL},
 };

@@ -154,7 +154,7 @@ const struct bench_case bench_baseline_cases[] = {
     {"baseline_publish_1p_ns", 5000000, measure_publish_1p},
     {"baseline_publish_1p_by_name_ns", 5000000, measure_publish_by_name},
     {"baseline_publish_2p_ns", 2000000, measure_publish_2p},
-    {"baseline_live_hop_ns", 2000000, measure_live_hop},
+    {"baseline_live_hop_ns", 1000000, measure_live_hop},
     {"baseline_replay_event_ns", 5000000, measure_replay},
     {NULL, 0, NULL},
 };

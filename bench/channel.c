@@ -150,6 +150,10 @@ const struct bench_case bench_channel_cases[] = {
     {"channel_1_ns", 5000000, measure_1},
     {"channel_100_ns", 10000000, measure_100},
     {"channel_100_each_ns", 10000000, measure_100_each},
+    {NULL, 0, NULL},
+};
+
+const struct bench_case bench_channel_10000_cases[] = {
     {"channel_10000_ns", 5000000, measure_10000},
     {"channel_10000_each_ns", 5000000, measure_10000_each},
     {NULL, 0, NULL},

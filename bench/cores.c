@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <stdlib.h>
 #include <time.h>
 
 #define HOP_ROUNDS 20000u /* a few milliseconds at most: short beside a run, long beside the clock */
@@ -47,57 +48,74 @@ void pin_to_first_core(void) {
     pin_to(0);
 }
 
-struct pair {
-    void (*run[2])(void *);
-    void *context;
-    uint64_t end_ns[2];
-    uint64_t begin_ns;
-    CACHE_ALIGNED atomic_u32 ready;
-    CACHE_ALIGNED atomic_u32 go;
+struct team;
+
+struct member {
+    struct team *team;
+    unsigned side;
+    uint64_t end_ns;
+    pthread_t thread;
 };
 
-static void *run_side(struct pair *pair, unsigned side) {
-    pin_to(side);
-    u32_add_relaxed(&pair->ready, 1);
+struct team {
+    void (*run)(void *context, unsigned side);
+    void *context;
+    unsigned sides;
+    uint64_t begin_ns;
+    struct member members[SIDES_MAX];
+    CACHE_ALIGNED atomic_u32 ready;
+    CACHE_ALIGNED atomic_u32 go; /* GO_RUN or GO_HOME */
+};
+
+enum { GO_NOT_YET, GO_RUN, GO_HOME };
+
+static void *run_member(void *context) {
+    struct member *member = context;
+    struct team *team = member->team;
+    /* Those that find no core of their own share the first ones. */
+    pin_to(allowed_core(member->side) >= 0 ? member->side : member->side % 2);
+    u32_add_relaxed(&team->ready, 1);
     unsigned spins = 0;
-    while (u32_load_acquire(&pair->go) == 0) {
+    uint32_t go;
+    while ((go = u32_load_acquire(&team->go)) == GO_NOT_YET) {
         spin_wait(&spins);
     }
-    pair->run[side](pair->context);
-    pair->end_ns[side] = now_ns();
+    if (go == GO_RUN) team->run(team->context, member->side);
+    member->end_ns = now_ns();
     return NULL;
 }
 
-static void *run_first(void *pair) {
-    return run_side(pair, 0);
-}
-static void *run_second(void *pair) {
-    return run_side(pair, 1);
-}
-
-static uint64_t run_pair(void (*first)(void *), void (*second)(void *), void *context) {
-    struct pair pair = {.run = {first, second}, .context = context};
-    pthread_t threads[2];
-    if (allowed_core(1) < 0 || pthread_create(&threads[0], NULL, run_first, &pair) != 0) return 0;
-    if (pthread_create(&threads[1], NULL, run_second, &pair) != 0) {
-        u32_store_release(&pair.go, 1);
-        pthread_join(threads[0], NULL);
-        return 0;
+/* Starts the threads; returns how many there are, which is fewer than wanted when the system gives no more. */
+static unsigned gather(struct team *team) {
+    unsigned count = 0;
+    for (; count < team->sides; count++) {
+        struct member *member = &team->members[count];
+        *member = (struct member){.team = team, .side = count};
+        if (pthread_create(&member->thread, NULL, run_member, member) != 0) break;
     }
-    while (u32_load_acquire(&pair.ready) != 2) {
+    while (u32_load_acquire(&team->ready) != count) {
         sched_yield();
     }
-    pair.begin_ns = now_ns();
-    u32_store_release(&pair.go, 1);
-    pthread_join(threads[0], NULL);
-    pthread_join(threads[1], NULL);
-    uint64_t end_ns = pair.end_ns[0] > pair.end_ns[1] ? pair.end_ns[0] : pair.end_ns[1];
-    return end_ns - pair.begin_ns;
+    return count;
 }
 
-uint64_t run_on_two_cores(void (*first)(void *), void (*second)(void *), void *context, struct bench_result *result) {
+/* The wall time until the last one is done; 0 with fewer than two cores. */
+static uint64_t run_team(void (*run)(void *, unsigned), unsigned sides, void *context) {
+    struct team team = {.run = run, .context = context, .sides = sides};
+    if (allowed_core(1) < 0) return 0;
+    unsigned count = gather(&team);
+    uint64_t end_ns = team.begin_ns = now_ns();
+    u32_store_release(&team.go, count == sides ? GO_RUN : GO_HOME);
+    for (unsigned side = 0; side < count; side++) {
+        pthread_join(team.members[side].thread, NULL);
+        if (team.members[side].end_ns > end_ns) end_ns = team.members[side].end_ns;
+    }
+    return count == sides ? end_ns - team.begin_ns : 0;
+}
+
+uint64_t run_on_cores(void (*run)(void *, unsigned), unsigned sides, void *context, struct bench_result *result) {
     double before = line_hop_ns(HOP_ROUNDS);
-    uint64_t elapsed = before > 0 ? run_pair(first, second, context) : 0;
+    uint64_t elapsed = before > 0 ? run_team(run, sides, context) : 0;
     if (elapsed == 0) {
         result->skipped = true;
         bench_fail(result, "skipped: needs two cores");
@@ -105,6 +123,21 @@ uint64_t run_on_two_cores(void (*first)(void *), void (*second)(void *), void *c
     }
     result->line_hop_ns = (before + line_hop_ns(HOP_ROUNDS)) / 2;
     return elapsed;
+}
+
+struct pair {
+    void (*run[2])(void *);
+    void *context;
+};
+
+static void run_side(void *context, unsigned side) {
+    const struct pair *pair = context;
+    pair->run[side](pair->context);
+}
+
+uint64_t run_on_two_cores(void (*first)(void *), void (*second)(void *), void *context, struct bench_result *result) {
+    struct pair pair = {{first, second}, context};
+    return run_on_cores(run_side, 2, &pair, result);
 }
 
 /* ---- The line hop -------------------------------------------------------------------------------------------- */
@@ -115,7 +148,8 @@ struct ball {
 };
 
 /* Each side waits for the count to have its parity and adds one: the line crosses once per step. */
-static void play(struct ball *ball, uint64_t parity) {
+static void play(void *context, unsigned parity) {
+    struct ball *ball = context;
     unsigned looks = 0;
     for (uint64_t expected = parity; expected < 2 * ball->rounds; expected += 2) {
         /* No pause: it would round the figure up to its own length. */
@@ -126,17 +160,22 @@ static void play(struct ball *ball, uint64_t parity) {
     }
 }
 
-static void play_even(void *ball) {
-    play(ball, 0);
-}
-static void play_odd(void *ball) {
-    play(ball, 1);
-}
-
 double line_hop_ns(uint64_t rounds) {
     struct ball ball = {.rounds = rounds};
-    uint64_t elapsed = run_pair(play_even, play_odd, &ball);
+    uint64_t elapsed = run_team(play, 2, &ball);
     return (double)elapsed / (double)(2 * rounds);
+}
+
+/* ---- Times that were taken singly ----------------------------------------------------------------------------- */
+
+static int compare_times(const void *one, const void *other) {
+    uint32_t a = *(const uint32_t *)one;
+    uint32_t b = *(const uint32_t *)other;
+    return (a > b) - (a < b);
+}
+
+void times_sort(uint32_t *times, size_t count) {
+    qsort(times, count, sizeof *times, compare_times);
 }
 
 /* ---- Payloads ------------------------------------------------------------------------------------------------ */

@@ -33,8 +33,17 @@ void pin_to_first_core(void);
  * two cores: marks the result as skipped and returns 0. */
 uint64_t run_on_two_cores(void (*first)(void *), void (*second)(void *), void *context, struct bench_result *result);
 
+/* The same for up to SIDES_MAX threads, told apart by `side`, on as many cores as there are: what finds none of its own
+ * shares one of the first two. */
+#define SIDES_MAX 4u
+uint64_t run_on_cores(void (*run)(void *context, unsigned side), unsigned sides, void *context,
+                      struct bench_result *result);
+
 /* One way of a cache line between the two cores, from `rounds` round trips; 0 with fewer than two cores. */
 double line_hop_ns(uint64_t rounds);
+
+/* Times that were taken singly, in ns: ascending, to take medians from. */
+void times_sort(uint32_t *times, size_t count);
 
 /* ---- Payloads ------------------------------------------------------------------------------------------------ */
 
@@ -49,7 +58,7 @@ struct payloads {
     unsigned char bytes[PAYLOAD_CYCLE][128];
 };
 
-/* Writer 0 or 1 marks its own. */
+/* Each writer marks its own. */
 void payloads_fill(struct payloads *payloads, unsigned writer);
 
 static inline const void *payload_of(const struct payloads *payloads, uint64_t number) {

@@ -180,9 +180,9 @@ static void measure_live_refuse(uint64_t events, struct bench_result *result) {
 }
 
 const struct bench_case bench_live_hop_cases[] = {
-    {"live_hop_ns", 10000000, measure_live_hop},
-    {"live_poller_ns", 10000000, measure_live_poller},
-    {"live_backoff_ns", 10000000, measure_live_backoff},
-    {"live_refuse_ns", 10000000, measure_live_refuse},
+    {"live_hop_ns", 4000000, measure_live_hop},
+    {"live_poller_ns", 3000000, measure_live_poller},
+    {"live_backoff_ns", 4000000, measure_live_backoff},
+    {"live_refuse_ns", 1000000, measure_live_refuse},
     {NULL, 0, NULL},
 };

@@ -106,6 +106,6 @@ static void measure_live_latency(uint64_t events, struct bench_result *result) {
 }
 
 const struct bench_case bench_live_latency_cases[] = {
-    {"live_latency_ns", 1000000, measure_live_latency},
+    {"live_latency_ns", 300000, measure_live_latency},
     {NULL, 0, NULL},
 };

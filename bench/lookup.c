@@ -128,12 +128,6 @@ static void make_and_remove(void *context) {
     }
 }
 
-static int compare_times(const void *one, const void *other) {
-    uint32_t a = *(const uint32_t *)one;
-    uint32_t b = *(const uint32_t *)other;
-    return (a > b) - (a < b);
-}
-
 static void check_lookups(struct lookups *lookups, struct bench_result *result) {
     if (lookups->found != lookups->count) bench_fail(result, "a lookup missed its session");
     for (uint32_t number = 0; number < lookups->sessions; number += lookups->sessions / 100 + 1) {
@@ -149,7 +143,7 @@ static void check_lookups(struct lookups *lookups, struct bench_result *result) 
         weir_session_release(session);
     }
     size_t timed = lookups->count / LOOKUPS_TIMED;
-    qsort(lookups->times_ns, timed, sizeof(uint32_t), compare_times);
+    times_sort(lookups->times_ns, timed);
     result->event_ns = (double)lookups->times_ns[timed / 2] / LOOKUPS_TIMED;
 }
 

@@ -5,8 +5,10 @@
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
+#include <climits>
 #include <cstdarg>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <map>
 #include <string>
@@ -27,15 +29,55 @@ void run_case(benchmark::State &state, const bench_case &bench, bool smoke) {
             return;
         }
         state.SetIterationTime(result.event_ns / 1e9);
+        if (result.extra_name != nullptr) state.counters[result.extra_name] = result.extra;
         if (result.line_hop_ns > 0) state.counters["line_hop_ns"] = result.line_hop_ns;
     }
 }
 
-void register_cases(const bench_case *table, bool smoke) {
-    for (const bench_case *bench = table; bench->name != nullptr; bench++) {
+struct Table {
+    const bench_case *cases;
+    int most_repetitions;
+};
+
+// Of what takes seconds to set up three repetitions are enough: each is many measurements, or none is longer.
+constexpr int kAsked = INT_MAX;
+constexpr int kFew = 3;
+
+const Table tables[] = {
+    {bench_line_hop_cases, kAsked},
+    {bench_publish_cases, kAsked},
+    {bench_publish_producers_cases, kAsked},
+    {bench_publish_size_cases, kAsked},
+    {bench_publish_sessions_cases, kAsked},
+    {bench_publish_million_cases, kFew},
+    {bench_publish_sleeper_cases, kAsked},
+    {bench_bare_live_cases, kAsked},
+    {bench_live_hop_cases, kAsked},
+    {bench_live_latency_cases, kAsked},
+    {bench_wake_latency_cases, kFew},
+    {bench_replay_cases, kAsked},
+    {bench_replay_overwritten_cases, kAsked},
+    {bench_attach_cases, kAsked},
+    {bench_registry_cases, kAsked},
+    {bench_channel_cases, kAsked},
+    {bench_channel_10000_cases, kFew},
+    {bench_lookup_cases, kFew},
+    {bench_baseline_cases, kAsked},
+    {bench_vyukov_cases, kAsked},
+    {bench_vyukov_list_cases, kAsked},
+    {bench_ck_ring_cases, kAsked},
+#ifdef WEIR_BENCH_WIRE
+    {bench_render_cases, kAsked},
+    {bench_request_cases, kAsked},
+#endif
+};
+
+void register_cases(const Table &table, int repetitions, bool smoke) {
+    for (const bench_case *bench = table.cases; bench->name != nullptr; bench++) {
         auto run = [bench, smoke](benchmark::State &state) { run_case(state, *bench, smoke); };
         benchmark::RegisterBenchmark(bench->name, run)
             ->Iterations(1)
+            ->Repetitions(std::min(repetitions, table.most_repetitions))
             ->UseManualTime()
             ->ComputeStatistics("min",
                                 [](const std::vector<double> &v) { return *std::min_element(v.begin(), v.end()); })
@@ -68,7 +110,7 @@ class JsonReporter : public benchmark::JSONReporter {
 class TableReporter : public benchmark::BenchmarkReporter {
   public:
     bool ReportContext(const Context &) override {
-        std::printf("%-28s %10s %10s %10s %14s\n", "ns per event", "median", "min", "max", "line hop");
+        std::printf("%-34s %10s %10s %10s %14s\n", "ns per event", "median", "min", "max", "line hop");
         return true;
     }
 
@@ -76,7 +118,7 @@ class TableReporter : public benchmark::BenchmarkReporter {
         std::map<std::string, const Run *> by_kind;
         for (const Run &run : runs) {
             if (run.error_occurred) {
-                std::printf("%-28s %s\n", run.run_name.function_name.c_str(), run.error_message.c_str());
+                std::printf("%-34s %s\n", run.run_name.function_name.c_str(), run.error_message.c_str());
                 return;
             }
             by_kind[run.run_type == Run::RT_Aggregate ? run.aggregate_name : "single"] = &run;
@@ -91,7 +133,7 @@ class TableReporter : public benchmark::BenchmarkReporter {
 
   private:
     static void print_row(const Run &median, const Run &min, const Run &max) {
-        std::printf("%-28s %10.2f %10.2f %10.2f", median.run_name.function_name.c_str(), median.GetAdjustedRealTime(),
+        std::printf("%-34s %10.2f %10.2f %10.2f", median.run_name.function_name.c_str(), median.GetAdjustedRealTime(),
                     min.GetAdjustedRealTime(), max.GetAdjustedRealTime());
         auto hop = median.counters.find("line_hop_ns");
         if (hop != median.counters.end()) std::printf(" %14.1f", static_cast<double>(hop->second));
@@ -112,20 +154,23 @@ extern "C" void bench_fail(bench_result *result, const char *format, ...) {
 int main(int argc, char **argv) {
     // Seven repetitions, those of all benchmarks interleaved at random, so that a change of the machine's state while
     // they run does not fall on one benchmark alone. What the user gives comes later and wins.
-    std::vector<std::string> words = {argv[0], "--benchmark_repetitions=7",
-                                      "--benchmark_enable_random_interleaving=true",
+    std::vector<std::string> words = {argv[0], "--benchmark_enable_random_interleaving=true",
                                       "--benchmark_display_aggregates_only=true"};
+    const char repetitions_option[] = "--benchmark_repetitions=";
+    int repetitions = 7;
     bool smoke = false;
     bool to_file = false;
     for (int i = 1; i < argc; i++) {
         if (std::strcmp(argv[i], "--smoke") == 0) {
             smoke = true;
+        } else if (std::strncmp(argv[i], repetitions_option, sizeof repetitions_option - 1) == 0) {
+            repetitions = std::max(1, std::atoi(argv[i] + sizeof repetitions_option - 1));
         } else {
             words.push_back(argv[i]);
         }
         if (std::strncmp(argv[i], "--benchmark_out=", 16) == 0) to_file = true;
     }
-    if (smoke) words.push_back("--benchmark_repetitions=1");
+    if (smoke) repetitions = 1;
 
     std::vector<char *> arguments;
     for (std::string &word : words) {
@@ -135,15 +180,13 @@ int main(int argc, char **argv) {
     benchmark::Initialize(&count, arguments.data());
     if (benchmark::ReportUnrecognizedArguments(count, arguments.data())) return 2;
 
-    for (const bench_case *table : {bench_line_hop_cases, bench_publish_cases, bench_bare_live_cases,
-                                    bench_live_hop_cases, bench_live_latency_cases, bench_replay_cases,
-                                    bench_channel_cases, bench_lookup_cases, bench_baseline_cases}) {
-        register_cases(table, smoke);
+    for (const Table &table : tables) {
+        register_cases(table, repetitions, smoke);
     }
-    TableReporter table;
+    TableReporter lines;
     JsonReporter json;
     size_t ran =
-        to_file ? benchmark::RunSpecifiedBenchmarks(&table, &json) : benchmark::RunSpecifiedBenchmarks(&table);
+        to_file ? benchmark::RunSpecifiedBenchmarks(&lines, &json) : benchmark::RunSpecifiedBenchmarks(&lines);
     benchmark::Shutdown();
     if (some_failed) std::fprintf(stderr, "bench: a benchmark found its work undone\n");
     return ran == 0 || some_failed ? 1 : 0;

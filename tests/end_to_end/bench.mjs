@@ -49,6 +49,9 @@ test('closed loop: every subscriber gets every event, and the server\'s time and
     assert.equal(report.load.mode, 'closed');
     assert.equal(report.checked.lost_told, 0);
     assert.ok(report.server.cpu_s > 0 && report.server.cpu_us_per_delivery > 0);
+    // An event has reached all when it has reached the last of its five subscribers.
+    assert.ok(report.to_all_us.count > 0 && report.to_all_us.count <= report.latency_us.count / 5 + 1);
+    assert.ok(report.to_all_us.p50 >= report.latency_us.p50 && report.to_all_us.max === report.latency_us.max);
     // Five subscribers for each event, whichever was cut off at the ends of the measured time.
     assert.ok(Math.abs(report.deliveries - 5 * report.published) <= 2 * 5 * 8);
 });
@@ -85,6 +88,15 @@ test('storms: all drop and return, and nothing is lost or repeated', async () =>
     assert.equal(report.checked.lost_told, 0);
 });
 
+test('those who stay away are replayed what was published without them', async () => {
+    const report = await cleanRun(['--subscribers', '20', '--rate', '400', '--storm', '100ms', '--storm-once', '--storm-away',
+        '100', '--seconds', '1']);
+    assert.equal(report.storms.count, 1);
+    assert.equal(report.checked.lost_told, 0);
+    // Those events were due up to a quarter of a second before anybody could have them.
+    assert.ok(report.latency_us.max >= 200_000, `max ${report.latency_us.max} us`);
+});
+
 test('one storm only', async () => {
     const report = await cleanRun(['--subscribers', '10', '--depth', '4', '--storm', '200ms', '--storm-once',
         '--seconds', '1']);
@@ -119,6 +131,9 @@ test('a server that is not there, a refusal, and a wrong command line each have 
     assert.equal((await bench(['--storm-once'])).code, 2);
     assert.equal((await bench(['--subscribe', 'nowhere'])).code, 2);
     assert.equal((await bench(['--size', '10'])).code, 2);
+    assert.equal((await bench(['--storm', '1s', '--storm-away', '10'])).code, 2);
+    assert.equal((await bench(['--body', 'no place'])).code, 2);
+    assert.equal((await bench(['--body', '@ @'])).code, 2);
 });
 
 test('it presents a token, and gives up where none of its publishes is taken', async () => {
@@ -189,6 +204,7 @@ class WrongServer {
     publish(session, body, socket, response) {
         if (socket.isLast) return; // it was said that the answer before this is the last one
         session.posts++;
+        if (this.fault.unwrap) body = body.match(this.fault.unwrap)[1];
         if (session.posts === this.fault.stallAt) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, STALL_MS);
         const refused = this.fault.refuse && session.posts % FAULT_EVERY === 0;
         socket.isLast = this.fault.close && session.posts % FAULT_EVERY === 0;
@@ -305,6 +321,13 @@ for (const [what, resumeOffset] of [['repeated', -1], ['lost', 1]])
             assert.ok(report.storms.count > 0);
             assert.ok(report.checked[what] > 0, JSON.stringify(report.checked));
         }));
+
+test('the payload goes where --body has its place', () =>
+    withServer({ unwrap: /^{"session":"[01]","text":"([^"]*)"}$/ }, async server => {
+        const { code, report, errors } = await load(server, ['--body', '{"session":"#","text":"@"}']);
+        assert.equal(code, 0, errors);
+        assert.ok(report.checked.received > 0);
+    }));
 
 test('publishes that the server refuses are told, and are no loss', () => withServer({ refuse: true }, async server => {
     const { code, report, errors } = await load(server);

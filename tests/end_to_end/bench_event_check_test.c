@@ -83,6 +83,7 @@ static void in_order_is_a_delivery(void **state) {
     assert_int_equal(scene->subscriber.verifier.missing, 0);
     assert_int_equal(scene->ledger.latency.count, 40);
     assert_int_equal(scene->ledger.latency.max, NOW_NS - DUE_NS);
+    assert_int_equal(scene->ledger.to_all.count, 40); /* each waited for this subscriber only */
     assert_int_equal(scene->ledger.delivered_of[1], 20);
     assert_int_equal(scene->ledger.delivered_of[3], 20);
 }
@@ -99,6 +100,7 @@ static void lost_repeated_and_swapped_are_noticed(void **state) {
     assert_int_equal(verifier->repeated, 1);
     assert_int_equal(verifier->disordered, 1);
     assert_int_equal(scene->ledger.delivered_of[3], 6); /* a lost one is not waited for */
+    assert_int_equal(scene->ledger.to_all.count, 4);    /* nor one that was thought lost */
 }
 
 static void foreign_events_are_noticed(void **state) {
