@@ -255,11 +255,13 @@ void session_wake(weir_session *session);
 /* Whether the session is past one of its times, for reasons WEIR_SWEEP_IDLE and WEIR_SWEEP_ABSOLUTE; then ends it. */
 bool session_expire_if_due(weir_session *session, uint32_t what, uint64_t idle_ttl_ms);
 
-/* Tells every poller with an open outlet on the session. `woken` is the producer's array, or one of UINT64_MAX: wake
- * every sleeper. The list's head and an outlet's place are W1 and W2 of notify.h: loaded after the claim, seq_cst, or
- * an outlet that opens meanwhile is missed. */
-static inline void session_notify(weir_session *session, uint64_t *woken) {
-    weir_outlet *outlet = (weir_outlet *)pointer_load_seq_cst(&session->outlets);
+/* The outlets of the session, and telling every poller with an open one among them. `woken` is the producer's array, or one
+ * of UINT64_MAX: wake every sleeper. The list's head and an outlet's place are W1 and W2 of notify.h: loaded after the
+ * claim, seq_cst, or an outlet that opens meanwhile is missed. */
+static inline weir_outlet *session_outlets(const weir_session *session) {
+    return (weir_outlet *)pointer_load_seq_cst(&session->outlets); /* W1 */
+}
+static inline void outlets_notify(weir_outlet *outlet, uint64_t *woken) {
     for (; outlet != NULL; outlet = outlet->next) {
         uint32_t place = u32_load_seq_cst(&outlet->place);
         if (place == SLAB_NONE) continue;

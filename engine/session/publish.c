@@ -176,7 +176,7 @@ static inline __attribute__((always_inline)) int publish_claimed(weir_producer *
     if (UNLIKELY(status != WEIR_OK)) return status;
     WEIR_MARK(PUBLISH_CLAIMED);
     settle(producer, session, slots, mine->reference, (cell_reference)replaced, *sequence);
-    session_notify(session, producer->woken);
+    outlets_notify(session_outlets(session), producer->woken);
     count(&producer->published, 1);
     count(&producer->published_bytes, length);
     WEIR_MARK(PUBLISH_END);
@@ -284,7 +284,7 @@ static __attribute__((noinline)) int publish_after(weir_producer *producer, weir
     if (UNLIKELY(status != WEIR_OK)) return publish_refused(producer, status);
     WEIR_MARK(PUBLISH_CLAIMED);
     settle(producer, session, slots, mine.reference, (cell_reference)replaced, at);
-    session_notify(session, producer->woken);
+    outlets_notify(session_outlets(session), producer->woken);
     count(&producer->published, 1);
     count(&producer->published_bytes, length);
     if (sequence != NULL) *sequence = at;
@@ -292,8 +292,8 @@ static __attribute__((noinline)) int publish_after(weir_producer *producer, weir
     return WEIR_OK;
 }
 
-static __attribute__((noinline)) int publish_told(weir_producer *producer, weir_session *session) {
-    session_notify(session, producer->woken);
+static __attribute__((noinline)) int publish_told(weir_producer *producer, weir_outlet *outlets) {
+    outlets_notify(outlets, producer->woken);
     WEIR_MARK(PUBLISH_END);
     return WEIR_OK;
 }
@@ -305,7 +305,7 @@ static __attribute__((noinline)) int publish_over_odd(weir_producer *producer, w
     cell_stock_spend(&producer->stock, 0);
     settle_counted(producer, session, session_slots(session), mine, replaced, sequence);
     WEIR_MARK(PUBLISH_CELL_KEPT);
-    return publish_told(producer, session);
+    return publish_told(producer, session_outlets(session));
 }
 
 int weir_publish(weir_producer *producer, weir_session *session, uint32_t kind, const void *data, size_t length,
@@ -336,7 +336,10 @@ int weir_publish(weir_producer *producer, weir_session *session, uint32_t kind, 
         return publish_over_odd(producer, session, (cell_reference)replaced, at);
     small_stock_turn(&producer->stock, (cell_reference)replaced);
     WEIR_MARK(PUBLISH_CELL_KEPT);
-    return publish_told(producer, session);
+    weir_outlet *outlets = session_outlets(session);
+    if (outlets != NULL) return publish_told(producer, outlets);
+    WEIR_MARK(PUBLISH_END);
+    return WEIR_OK;
 }
 
 /* ---- Offers ----------------------------------------------------------------------------------------------------- */

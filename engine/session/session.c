@@ -28,7 +28,7 @@ void session_wake(weir_session *session) {
     uint64_t woken[WEIR_POLLERS_MAX];
     for (uint32_t i = 0; i < WEIR_POLLERS_MAX; i++)
         woken[i] = UINT64_MAX;
-    session_notify(session, woken);
+    outlets_notify(session_outlets(session), woken);
 }
 
 /* Ends a session that never published: its pointer to the slots becomes the reason. */

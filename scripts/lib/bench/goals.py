@@ -81,10 +81,12 @@ def judge_idle(judge):
 
 
 def judge_growth(judge):
-    """Among a million sessions every publish misses the caches, and that is all it may cost. A delivery may not cost more
-    because there are many of them, beyond what the bare loop's own does: the kernel's memory outgrows the caches, too."""
+    """What a publish costs among a million sessions is cache misses: shown, and not judged, for there is no bound to hold it
+    to. A delivery may not cost more because there are many of them, beyond what the bare loop's own does: the kernel's
+    memory outgrows the caches, too."""
     few, lots = (engine_median(judge.results, f"publish_1p_{which}_sessions_ns") for which in ("small_1000", "1000000"))
-    judge.add("G", "publish_growth", "publish, 1,000 to 1,000,000 sessions: the cost grows by", ratio(lots, few), AT_MOST, 15, "x")
+    judge.add("G", "publish_growth", "publish, 1,000 to 1,000,000 sessions: the cost grows by", ratio(lots, few), AT_MOST, None,
+              "x", "what grows is the share of cold memory")
     counts = sorted(int(figure.split("_")[1]) for figure in judge.results["figures"] if figure.startswith("growth_"))
     if len(counts) < 2:
         judge.add("G", "delivery_growth", "delivery, the cost grows by", None, AT_MOST, 1.25, "x")
@@ -105,6 +107,8 @@ def judge(results):
 
 
 def bound_text(row):
+    if row["bound"] is None:
+        return "none"
     return f"{row['sense']} {row['bound']:g} {row['unit']}".rstrip()
 
 
