@@ -423,6 +423,93 @@ static void statistics_add_up_over_all_producers(void **state) {
     fixture_close(&fixture);
 }
 
+/* ---- A producer that stays: the plain publish (publish.c) ---------------------------------------------------------- */
+
+static int fill_alike(void *context, void *bytes, size_t size) {
+    (void)context;
+    memset(bytes, 0x5A, size);
+    return 0;
+}
+
+/* Whatever the first publish of a producer is refused for, a later one is. */
+static void a_producer_that_stays_is_refused_the_same(void **state) {
+    (void)state;
+    struct fixture fixture, another;
+    const char data[113] = {0};
+    weir_config config = WEIR_CONFIG_INIT;
+    const uint64_t bounds[] = {1, 40, 111, 112, 113};
+    for (size_t i = 0; i < sizeof(bounds) / sizeof(bounds[0]); i++) {
+        uint64_t sequence = 0;
+        config.max_event_bytes = bounds[i];
+        config.replay_capacity = 4;
+        config.entropy.fill = fill_alike; /* so that epochs of the two engines are the same */
+        fixture_open(&fixture, &config);
+        fixture_open(&another, &config);
+        weir_session *session = fixture_session(&fixture, "s");
+        weir_session *foreign = fixture_session(&another, "s");
+        assert_int_equal(info_of(session).epoch, info_of(foreign).epoch);
+        publish_numbers(&another, foreign, bounds[i] < 8 ? 0 : 20);
+        for (uint64_t j = 1; j <= 20; j++) {
+            assert_int_equal(weir_publish(fixture.producer, session, 0, data, bounds[i], &sequence), WEIR_OK);
+            assert_int_equal(sequence, j);
+        }
+        assert_int_equal(weir_publish(fixture.producer, session, 0, data, bounds[i] + 1, &sequence), WEIR_TOO_LARGE);
+        assert_int_equal(weir_publish(fixture.producer, session, 0, NULL, 1, &sequence), WEIR_INVALID);
+        assert_int_equal(weir_publish(fixture.producer, session, 1, data, 1, &sequence), WEIR_INVALID);
+        assert_int_equal(weir_publish(fixture.producer, foreign, 0, data, 1, &sequence), WEIR_INVALID);
+        assert_int_equal(sequence, 20);
+        assert_int_equal(weir_publish(fixture.producer, session, 0, NULL, 0, &sequence), WEIR_OK);
+        assert_int_equal(weir_publish(fixture.producer, session, 0, data, 0, NULL), WEIR_OK);
+        assert_int_equal(weir_session_terminate(session), WEIR_OK);
+        assert_int_equal(weir_publish(fixture.producer, session, 0, data, 1, &sequence), WEIR_CLOSED);
+        assert_int_equal(sequence, 21);
+        weir_stats stats = stats_of(fixture.engine);
+        assert_int_equal(stats.published, 22);
+        assert_int_equal(stats.published_bytes, 20 * bounds[i]);
+        assert_int_equal(stats.publish_refused, 5);
+        assert_int_equal(info_of(session).newest, 22);
+        weir_session_release(session);
+        weir_session_release(foreign);
+        fixture_close(&fixture);
+        fixture_close(&another);
+    }
+}
+
+/* Empty events, other small ones, and large ones, in every order of three, where small events count their bytes and where
+ * they do not: a session never holds more than it may, and the newest event stays. */
+static void bytes_are_bounded_whatever_replaces_what(void **state) {
+    (void)state;
+    const uint64_t session_bytes[] = {128, 500, 960, 1024, 2048, 4096, 1u << 16};
+    const size_t lengths[] = {0, 1, 112, 120, 0, 1, 0, 240};
+    const char data[240] = {0};
+    for (size_t i = 0; i < sizeof(session_bytes) / sizeof(session_bytes[0]); i++) {
+        struct fixture fixture;
+        weir_config config = WEIR_CONFIG_INIT;
+        config.replay_capacity = 4;
+        config.queue_depth = 4;
+        config.max_session_bytes = session_bytes[i];
+        fixture_open(&fixture, &config);
+        weir_session *session = fixture_session(&fixture, "s");
+        uint64_t newest = 0;
+        for (uint32_t turn = 0; turn < 512 * 4; turn++) {
+            /* Each of three in turn for a while, so that the producer gets to the short way in between. */
+            size_t length = lengths[((turn / 4) >> (3 * (turn / 16 % 3))) & 7];
+            uint64_t sequence;
+            int status = weir_publish(fixture.producer, session, 0, data, length, &sequence);
+            if (status == WEIR_TOO_LARGE && session_bytes[i] < 1024) continue;
+            assert_int_equal(status, WEIR_OK);
+            assert_int_equal(sequence, ++newest);
+            weir_session_info info = info_of(session);
+            assert_true(info.bytes <= session_bytes[i]);
+            assert_int_equal(info.newest, newest);
+            assert_true(info.oldest <= newest);
+        }
+        assert_true(newest > 1000);
+        weir_session_release(session);
+        fixture_close(&fixture);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_ring_of_any_capacity_keeps_exactly_that_many),
@@ -441,6 +528,8 @@ int main(void) {
         cmocka_unit_test(producers_that_take_turns_leave_no_hole),
         cmocka_unit_test(sequences_go_on_where_laps_wrap_and_where_they_start_high),
         cmocka_unit_test(statistics_add_up_over_all_producers),
+        cmocka_unit_test(a_producer_that_stays_is_refused_the_same),
+        cmocka_unit_test(bytes_are_bounded_whatever_replaces_what),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

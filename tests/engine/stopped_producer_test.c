@@ -77,13 +77,15 @@ static void *run_victim(void *context) {
     return NULL;
 }
 
-/* Starts the publish and returns once it stands at the mark, or has run through without meeting it. */
-static bool start_victim(struct victim *victim, weir_engine *engine, weir_session *session, enum mark at,
-                         const void *data, size_t length) {
+static void make_victim(struct victim *victim, weir_engine *engine, weir_session *session) {
     victim->session = session;
+    assert_int_equal(weir_producer_create(engine, &victim->producer), WEIR_OK);
+}
+
+/* Starts the publish and returns once it stands at the mark, or has run through without meeting it. */
+static bool start_victim(struct victim *victim, enum mark at, const void *data, size_t length) {
     victim->data = data;
     victim->length = length;
-    assert_int_equal(weir_producer_create(engine, &victim->producer), WEIR_OK);
     stop.at = at;
     stop.stopped = stop.go = stop.finished = false;
     assert_int_equal(pthread_create(&victim->thread, NULL, run_victim, victim), 0);
@@ -297,6 +299,12 @@ struct scenario {
     weir_policy policy;
     bool first_publish; /* the victim's is the session's first */
     size_t length;      /* of the victim's event */
+    enum {
+        STRANGE,      /* the victim's producer has not been there */
+        BOUND,        /* it was the last one there: its publish is a plain one (publish.c) */
+        BOUND_BEHIND, /* it was there, and others have been since: it loses its first claim */
+        BOUND_OVER    /* as BOUND, and what its event replaces is a large one */
+    } victim;
 };
 
 static void open_both(struct fixture *fixture, weir_session **sessions, bool publish_before) {
@@ -309,6 +317,24 @@ static void open_both(struct fixture *fixture, weir_session **sessions, bool pub
     if (publish_before)
         for (int i = 0; i < SESSIONS; i++)
             publish_numbers(fixture, sessions[i], 3 * RING);
+}
+
+/* The victim's producer publishes until its next event goes the short way. */
+static void bind_victim(const struct scenario *scenario, struct fixture *fixture, struct victim *victim) {
+    static const char large[LARGE];
+    const weir_producer *producer = victim->producer;
+    weir_session *session = victim->session;
+    if (scenario->victim == STRANGE) return;
+    if (scenario->victim == BOUND_OVER)
+        for (uint32_t i = 0; i < RING; i++)
+            assert_int_equal(weir_publish(fixture->producer, session, 0, large, LARGE, NULL), WEIR_OK);
+    for (uint64_t i = 0; i < 2; i++)
+        assert_int_equal(weir_publish(victim->producer, session, 0, &i, sizeof(i), NULL), WEIR_OK);
+    assert_true(producer->bound_epoch == session->epoch && small_stock_turns(&producer->stock));
+    assert_true(scenario->length <= producer->plain_length && pointer_load_relaxed(&session->attachment) == NULL);
+    cell_reference oldest = (cell_reference)u64_load_relaxed(&session_slots(session)->words[producer->hint % RING]);
+    assert_int_equal(cell_class(oldest) == 0, scenario->victim != BOUND_OVER);
+    if (scenario->victim == BOUND_BEHIND) publish_numbers(fixture, session, 1);
 }
 
 static void check_streams(struct consumer *consumer, const struct victim *victim, bool lossless) {
@@ -334,9 +360,11 @@ static bool play(const struct scenario *scenario, enum mark at) {
     struct victim victim;
     weir_session *sessions[SESSIONS];
     open_both(&fixture, sessions, !scenario->first_publish);
+    make_victim(&victim, fixture.engine, sessions[0]);
+    bind_victim(scenario, &fixture, &victim);
     start_consumer(&consumer, fixture.engine, sessions, scenario->policy);
     wait_for_sleep(&consumer);
-    bool met = start_victim(&victim, fixture.engine, sessions[0], at, payload, scenario->length);
+    bool met = start_victim(&victim, at, payload, scenario->length);
     if (met) {
         publish_in_lock_step(&fixture, &consumer, sessions);
         publish_in_bulk(fixture.engine, &consumer, sessions);
@@ -370,25 +398,44 @@ static void play_everywhere(const struct scenario *scenario) {
  * number of its own and no other's place. RPL-23: one that never goes on leaves replay whole. WK-03, WK-06, WK-18. */
 static void a_producer_stopped_anywhere_delays_nobody(void **state) {
     (void)state;
-    const struct scenario scenario = {WEIR_POLICY_SKIP, false, 8};
+    const struct scenario scenario = {WEIR_POLICY_SKIP, false, 8, STRANGE};
     play_everywhere(&scenario);
 }
 
 static void a_producer_stopped_anywhere_delays_nobody_on_a_refusing_session(void **state) {
     (void)state;
-    const struct scenario scenario = {WEIR_POLICY_REFUSE, false, 8};
+    const struct scenario scenario = {WEIR_POLICY_REFUSE, false, 8, STRANGE};
     play_everywhere(&scenario);
 }
 
 static void a_producer_stopped_anywhere_in_a_first_publish_delays_nobody(void **state) {
     (void)state;
-    const struct scenario scenario = {WEIR_POLICY_SKIP, true, 8};
+    const struct scenario scenario = {WEIR_POLICY_SKIP, true, 8, STRANGE};
     play_everywhere(&scenario);
 }
 
 static void a_producer_stopped_anywhere_with_a_large_event_delays_nobody(void **state) {
     (void)state;
-    const struct scenario scenario = {WEIR_POLICY_SKIP, false, 2000};
+    const struct scenario scenario = {WEIR_POLICY_SKIP, false, 2000, STRANGE};
+    play_everywhere(&scenario);
+}
+
+/* The same where its publish is a plain one (publish.c): all marks are on the short way, too. */
+static void a_producer_that_was_there_before_stopped_anywhere_delays_nobody(void **state) {
+    (void)state;
+    const struct scenario scenario = {WEIR_POLICY_SKIP, false, 8, BOUND};
+    play_everywhere(&scenario);
+}
+
+static void a_producer_that_others_have_overtaken_stopped_anywhere_delays_nobody(void **state) {
+    (void)state;
+    const struct scenario scenario = {WEIR_POLICY_SKIP, false, 8, BOUND_BEHIND};
+    play_everywhere(&scenario);
+}
+
+static void a_producer_that_replaces_a_large_event_stopped_anywhere_delays_nobody(void **state) {
+    (void)state;
+    const struct scenario scenario = {WEIR_POLICY_SKIP, false, 8, BOUND_OVER};
     play_everywhere(&scenario);
 }
 
@@ -400,7 +447,8 @@ static void a_producer_stopped_before_counting_its_bytes_costs_no_other_event(vo
     struct victim victim;
     weir_session *sessions[SESSIONS];
     open_both(&fixture, sessions, true);
-    assert_true(start_victim(&victim, fixture.engine, sessions[0], MARK_PUBLISH_CLAIMED, payload, 3 * LARGE));
+    make_victim(&victim, fixture.engine, sessions[0]);
+    assert_true(start_victim(&victim, MARK_PUBLISH_CLAIMED, payload, 3 * LARGE));
     publish_numbers(&fixture, sessions[0], RING); /* its cell is replaced, and so taken off */
     assert_int_equal(weir_publish(fixture.producer, sessions[0], 0, payload, LARGE, NULL), WEIR_OK);
     check_replay(sessions[0]);
@@ -423,6 +471,9 @@ int main(void) {
         cmocka_unit_test(a_producer_stopped_anywhere_delays_nobody_on_a_refusing_session),
         cmocka_unit_test(a_producer_stopped_anywhere_in_a_first_publish_delays_nobody),
         cmocka_unit_test(a_producer_stopped_anywhere_with_a_large_event_delays_nobody),
+        cmocka_unit_test(a_producer_that_was_there_before_stopped_anywhere_delays_nobody),
+        cmocka_unit_test(a_producer_that_others_have_overtaken_stopped_anywhere_delays_nobody),
+        cmocka_unit_test(a_producer_that_replaces_a_large_event_stopped_anywhere_delays_nobody),
         cmocka_unit_test(a_producer_stopped_before_counting_its_bytes_costs_no_other_event),
         cmocka_unit_test(every_mark_was_met),
     };

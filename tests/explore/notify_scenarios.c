@@ -44,7 +44,7 @@ static void begin_resuming(void) {
     S->notify.resume = 70;
 }
 
-/* As publishing does: the event first, then the news (session_notify). */
+/* As publishing does: the event first, then the news (outlets_notify). */
 static void publish_at(uint32_t place) {
     uint64_t event = u64_load_relaxed(&S->slots[place]);
     while (!u64_cas_seq_cst(&S->slots[place], &event, event + 1)) {

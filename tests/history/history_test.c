@@ -4,6 +4,7 @@
  *
  * Linked with the marked engine the same histories have threads that let others have the core in the middle of a call.
  * WEIR_TEST_SCALE multiplies the number of histories; WEIR_TEST_SEED runs one again. */
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -26,7 +27,8 @@ struct bed {
 #ifdef WEIR_MARKS
 #include <sched.h>
 
-#define PROGRAM "history_steps"
+#define PROGRAM        "history_steps"
+#define MAKES_OVERLAPS true
 
 static _Thread_local uint32_t steps;
 
@@ -37,6 +39,8 @@ void weir_test_mark(enum mark mark) {
 }
 #else
 #define PROGRAM "history"
+#define MAKES_OVERLAPS                                                                                               \
+    false /* that they overlap is up to the scheduler: on one core for all of them, hardly any do */
 #endif
 
 static void count_overlaps(struct bed *bed) {
@@ -116,5 +120,5 @@ int main(void) {
     printf(PROGRAM ": %llu histories of %llu operations, %llu of them overlapping another\n",
            (unsigned long long)bed.histories, (unsigned long long)bed.operations,
            (unsigned long long)bed.overlapping);
-    return bed.overlapping > 0 ? 0 : 1;
+    return MAKES_OVERLAPS && bed.overlapping == 0 ? 1 : 0;
 }
