@@ -308,6 +308,8 @@ static uint64_t clock_us(void) {
     return (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
 }
 
+#define POLLS_PER_US 10u /* more than any processor does: ends a busy poll where the clock stands still */
+
 /* Turns until the server stops: without waiting while there was traffic not long ago, and else until something comes. On
  * one core that would only keep away those who bring more. */
 static void *run_reactor(void *argument) {
@@ -315,14 +317,18 @@ static void *run_reactor(void *argument) {
     uint32_t busy_us = core_count() > 1 ? reactor->shared->config.busy_poll_us : WEIR_NONE;
     uint64_t traffic = 0;
     uint64_t since_us = 0;
+    uint32_t polls = 0;
     bool busy = false;
     while (reactor_turn(reactor, busy ? 0 : IO_WAIT_FOREVER) >= 0) {
         uint64_t seen = traffic_of(reactor);
         if (busy_us == WEIR_NONE || (seen == traffic && !busy)) continue;
         uint64_t now_us = clock_us();
-        if (seen != traffic) since_us = now_us;
+        if (seen != traffic) {
+            since_us = now_us;
+            polls = 0;
+        }
         traffic = seen;
-        busy = now_us - since_us < busy_us;
+        busy = now_us - since_us < busy_us && polls++ < busy_us * POLLS_PER_US;
     }
     return NULL;
 }
