@@ -19,6 +19,15 @@ countAs('soak', 'seconds', 'published', 'delivered', 'gaps', 'lost and told', 'c
 
 const name = index => `soak-${index}`;
 
+/** How many events a publish brought in. The session may be ended by another connection while they go in: before the
+ * first of them (410), or between two (503, with the number that are published). */
+function acceptedOf({ status, json, text }) {
+    if (status === 201) return json.count;
+    if (status === 410 && json.error.code === 'session_ended') return 0;
+    if (status === 503 && json.error.code === 'partly_accepted') return json.error.accepted;
+    throw new Error(`${status} ${text}`);
+}
+
 /** Everything that goes on until `over`. Each part has its own source of chance, so that a seed repeats it. */
 class Weather {
     constructor(server) {
@@ -54,10 +63,7 @@ class Weather {
         const body = lines.join('\n');
         peer.write(`POST /sessions/${session}/events?split=lines HTTP/1.1\r\nHost: a\r\n` +
             `Content-Length: ${body.length}\r\n\r\n${body}`);
-        const answer = await peer.response();
-        // A session may end between two lines: those before are published, and the answer tells how many.
-        if (answer.status !== 201) throw new Error(`${answer.status} ${answer.text}`);
-        count('published', answer.json.count);
+        count('published', acceptedOf(await peer.response()));
     }
 
     async keepPublishing() {

@@ -2,6 +2,7 @@
 // else notices.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import fs from 'node:fs';
 import { hasCommand, isInstrumented, leaveOut, run, say, Server, test, until } from './support.mjs';
 
 const GET = target => `GET ${target} HTTP/1.1\r\nHost: weir.test\r\n\r\n`;
@@ -79,10 +80,9 @@ test('a stream whose reader takes nothing is closed; its session and the others 
     stalled.peer.socket.pause();
     const lines = new Array(64).fill('x'.repeat(16384));
     for (let i = 0; i < 20; i++) await server.publishLines('stall', lines);
-    let closed;
-    await until('the stalled stream to be closed', async () => (closed = await server.metric('stalled_total')) > 0);
-    assert.equal(closed, 1);
-    assert.equal(await server.metric('streams'), 1);
+    await until('the stalled stream to be closed', async () => (await server.metric('streams')) === 1);
+    // A server that is held up for long finds that the kernel was first, which nobody counts (the next test).
+    if (!isInstrumented()) assert.equal(await server.metric('stalled_total'), 1);
     await witness.check();
     assert.equal((await server.facts('stall')).published, 64 * 20);
     stalled.peer.socket.resume();
@@ -92,6 +92,29 @@ test('a stream whose reader takes nothing is closed; its session and the others 
     const left = 64 * 20 - Number(stalled.lastId.split('.')[1]);
     assert.equal((await again.take(left)).length, left);
     again.destroy();
+    stalled.destroy();
+});
+
+/** Whether the kernel still has a connection between these two ports. */
+function isEstablished(port, peerPort) {
+    const end = number => `:${number.toString(16).toUpperCase().padStart(4, '0')}`;
+    return fs.readFileSync('/proc/net/tcp', 'utf8').split('\n').map(line => line.trim().split(/\s+/))
+        .some(([, local = '', remote = '', state]) =>
+            local.endsWith(end(port)) && remote.endsWith(end(peerPort)) && state === '01');
+}
+
+test('a stall that the kernel ends, because the server is held up, leaves nothing behind (N03)', async () => {
+    const server = await Server.start(['--stall-timeout', '300', ...LARGE]);
+    const descriptors = server.descriptors();
+    const stalled = await server.stream('stall');
+    stalled.peer.socket.pause();
+    const lines = new Array(64).fill('x'.repeat(16384));
+    for (let i = 0; i < 20; i++) await server.publishLines('stall', lines);
+    process.kill(server.pid, 'SIGSTOP');
+    await until('the kernel to give up', () => !isEstablished(server.port, stalled.peer.socket.localPort));
+    process.kill(server.pid, 'SIGCONT');
+    await until('the stream to be gone', async () => (await server.metric('streams')) === 0);
+    await until('the descriptors to be back', () => server.descriptors() === descriptors);
     stalled.destroy();
 });
 

@@ -11,6 +11,8 @@
 
 /* ---- Answers -------------------------------------------------------------------------------------------------- */
 
+#define HEAD_MAX 4096u /* of an answer: to look further would make reading many answers quadratic */
+
 static const char *find_text(const char *data, size_t length, const char *text) {
     return memmem(data, length, text, strlen(text));
 }
@@ -34,7 +36,7 @@ static bool is_bodiless(unsigned status) {
 
 bool answer_read(const char *data, size_t length, bool headless_body, struct answer *answer) {
     memset(answer, 0, sizeof(*answer));
-    const char *end = find_text(data, length, "\r\n\r\n");
+    const char *end = find_text(data, length < HEAD_MAX ? length : HEAD_MAX, "\r\n\r\n");
     if (end == NULL) return false;
     assert_memory_equal(data, "HTTP/1.1 ", 9);
     answer->status = (unsigned)strtoul(data + 9, NULL, 10);
