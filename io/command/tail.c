@@ -54,7 +54,8 @@ static void print_json_string(struct span text) {
             while (piece < valid.length && ((unsigned char)valid.data[piece] & 0xC0) == 0x80) {
                 piece--;
             }
-            size_t size = text_json_escape(small, sizeof small, (struct span){valid.data, piece});
+            size_t size = text_json_size((struct span){valid.data, piece});
+            text_json_write(small, size, (struct span){valid.data, piece});
             fwrite(small, 1, size, stdout);
             valid.data += piece;
             valid.length -= piece;

@@ -111,7 +111,7 @@ static char *put_lines(char *at, struct line_reader reader) {
 }
 
 /* An event is its id and then the rest, which is the same in every session that gets it. */
-static size_t measure_sse_rest(struct span kind, struct line_reader lines) {
+static inline size_t measure_sse_rest(struct span kind, struct line_reader lines) {
     return measure_lines(lines) + 1 + (kind.length > 0 ? EVENT_EXTRA + kind.length : 0);
 }
 
@@ -154,7 +154,8 @@ static size_t write_sse_event(char *out, size_t capacity, struct stream_profile 
 /* Writes text whose escaped size is known already: the same size means that there is nothing to escape. */
 static inline char *put_escaped(char *at, struct span text, size_t size) {
     if (size == text.length) return put(at, text.data, text.length);
-    return at + text_json_escape(at, size, text);
+    text_json_write(at, size, text);
+    return at + size;
 }
 
 struct ndjson_sizes {
@@ -162,8 +163,8 @@ struct ndjson_sizes {
 };
 
 static struct ndjson_sizes measure_ndjson(const struct stream_event *event) {
-    return (struct ndjson_sizes){text_json_escape(NULL, 0, event->id), text_json_escape(NULL, 0, event->kind),
-                                 text_json_escape(NULL, 0, event->payload)};
+    return (struct ndjson_sizes){text_json_size(event->id), text_json_size(event->kind),
+                                 text_json_size(event->payload)};
 }
 
 #define NDJSON_ID_EXTRA (sizeof("{\"id\":\"") - 1)
@@ -227,7 +228,7 @@ size_t stream_write_with_rest(char *out, size_t capacity, struct stream_profile 
                               struct span rest) {
     bool sse = profile.format == STREAM_SSE;
     struct span line = sse ? one_line(id) : id;
-    size_t id_size = sse ? line.length : text_json_escape(NULL, 0, line);
+    size_t id_size = sse ? line.length : text_json_size(line);
     size_t body = rest.length;
     if (!sse) body += NDJSON_ID_EXTRA + id_size;
     if (sse && line.length > 0) body += ID_EXTRA + id_size;
@@ -259,7 +260,7 @@ static void render_number(struct sink *sink, bool known, uint64_t number) {
 }
 
 static void render_string(struct sink *sink, struct span text) {
-    size_t size = text_json_escape(NULL, 0, text);
+    size_t size = text_json_size(text);
     render_text(sink, SPAN("\""));
     if (sink->out) put_escaped(sink->out + sink->size, text, size);
     sink->size += size;

@@ -25,16 +25,40 @@ static size_t character_size(const unsigned char *bytes, size_t length) {
     return size == 3 || is_continuation(bytes[3]) ? size : 0;
 }
 
+/* Where the first byte stands that a comparison found; there is one. */
+static unsigned first_of(block matches) {
+    unsigned char found[sizeof(block)];
+    uint64_t half;
+    memcpy(found, &matches, sizeof(found));
+    unsigned from = 0;
+    memcpy(&half, found, sizeof(half));
+    if (half == 0) {
+        from = sizeof(half);
+        memcpy(&half, found + from, sizeof(half));
+    }
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    return from + (unsigned)__builtin_ctzll(half) / 8;
+#else
+    return from + (unsigned)__builtin_clzll(half) / 8;
+#endif
+}
+
 size_t text_utf8_valid_prefix(struct span text) {
     size_t at = 0;
     while (at < text.length) {
-        if (text.length - at >= sizeof(block) && !any(load_block(text.data + at) & 0x80)) {
-            at += sizeof(block);
-            continue;
+        if (text.length - at >= sizeof(block)) {
+            block other = load_block(text.data + at) & 0x80;
+            if (!any(other)) {
+                at += sizeof(block);
+                continue;
+            }
+            at += first_of(other);
         }
-        size_t size = character_size((const unsigned char *)text.data + at, text.length - at);
-        if (size == 0) break;
-        at += size;
+        do { /* a character that is not ASCII seldom comes alone */
+            size_t size = character_size((const unsigned char *)text.data + at, text.length - at);
+            if (size == 0) return at;
+            at += size;
+        } while (at < text.length && (unsigned char)text.data[at] >= 0x80);
     }
     return at;
 }
@@ -107,69 +131,109 @@ static bool is_line_separator(const char *data, size_t length) {
     return length >= 3 && memcmp(data, "\xE2\x80", 2) == 0 && ((unsigned char)data[2] & 0xFE) == 0xA8;
 }
 
-/* Bytes at the start that stand in a JSON string as they are. */
-static size_t plain_run(const char *data, size_t length) {
-    size_t at = 0;
-    while (at < length) {
-        if (length - at >= sizeof(block)) {
-            block bytes = load_block(data + at);
-            if (!any((bytes < 0x20) | (bytes == '"') | (bytes == '\\') | (bytes == 0xE2))) {
-                at += sizeof(block);
-                continue;
-            }
-        }
-        unsigned char byte = (unsigned char)data[at];
-        if (byte < 0x20 || byte == '"' || byte == '\\') break;
-        if (byte == 0xE2 && is_line_separator(data + at, length - at)) break;
-        at++;
-    }
-    return at;
-}
+/* What the bytes at `data` are in a JSON string, and how many of the input's they are. */
+struct escaped {
+    char bytes[6];
+    uint8_t size;
+    uint8_t covered;
+};
 
-/* Writes the escape for what stands at `data`, at most six bytes, and tells how much of the input it covers. */
-static size_t make_escape(char *escape, const char *data, size_t *covered) {
+/* A control byte, or one with which a line separator may begin. */
+static __attribute__((noinline)) struct escaped escape_rare(const char *data, size_t length) {
     static const char hex[] = "0123456789abcdef";
     static const char short_forms[] = "btn\0fr"; /* for 0x08 to 0x0D; 0x0B has none */
     unsigned char byte = (unsigned char)data[0];
-    *covered = 1;
-    if (byte == '"' || byte == '\\') {
-        escape[0] = '\\';
-        escape[1] = (char)byte;
-        return 2;
+    if (byte >= 0x20) {
+        if (!is_line_separator(data, length)) return (struct escaped){{(char)byte}, 1, 1};
+        return (struct escaped){{'\\', 'u', '2', '0', '2', data[2] & 1 ? '9' : '8'}, 6, 3};
     }
-    if (byte >= 0x08 && byte <= 0x0D && byte != 0x0B) {
-        escape[0] = '\\';
-        escape[1] = short_forms[byte - 0x08];
-        return 2;
-    }
-    if (byte == 0xE2) {
-        memcpy(escape, data[2] & 1 ? "\\u2029" : "\\u2028", 6);
-        *covered = 3;
-        return 6;
-    }
-    memcpy(escape, "\\u00", 4);
-    escape[4] = hex[byte >> 4];
-    escape[5] = hex[byte & 15];
-    return 6;
+    if (byte >= 0x08 && byte <= 0x0D && byte != 0x0B) return (struct escaped){{'\\', short_forms[byte - 0x08]}, 2, 1};
+    return (struct escaped){{'\\', 'u', '0', '0', hex[byte >> 4], hex[byte & 15]}, 6, 1};
 }
 
-size_t text_json_escape(char *out, size_t capacity, struct span text) {
-    size_t size = 0, at = 0;
-    while (at < text.length) {
-        size_t run = plain_run(text.data + at, text.length - at);
-        if (run > 0 && size <= capacity && run <= capacity - size) memcpy(out + size, text.data + at, run);
-        size += run;
-        at += run;
-        if (at == text.length) break;
+static bool byte_is_quoted(unsigned char byte) {
+    return byte == '"' || byte == '\\';
+}
+static bool byte_is_rare(unsigned char byte) {
+    return byte < 0x20 || byte == 0xE2;
+}
 
-        char escape[6];
-        size_t covered;
-        size_t length = make_escape(escape, text.data + at, &covered);
-        if (size <= capacity && length <= capacity - size) memcpy(out + size, escape, length);
-        size += length;
-        at += covered;
+/* The same of sixteen. */
+static block is_quoted(block bytes) {
+    return (block)((bytes == '"') | (bytes == '\\'));
+}
+
+static block is_rare(block bytes) {
+    return (block)((bytes < 0x20) | (bytes == 0xE2));
+}
+
+/* How many bytes a comparison found. */
+static unsigned count_of(block matches) {
+    uint64_t halves[2];
+    block ones = matches & 1;
+    memcpy(halves, &ones, sizeof(halves));
+    return (unsigned)((halves[0] + halves[1]) * 0x0101010101010101u >> 56);
+}
+
+/* Of the characters that begin in the first `block_length` bytes from *at on. */
+static size_t size_of_some(struct span text, size_t *at, size_t block_length) {
+    size_t size = 0;
+    size_t end = *at + block_length;
+    while (*at < end) {
+        unsigned char byte = (unsigned char)text.data[*at];
+        struct escaped next = {{0}, (uint8_t)(1 + byte_is_quoted(byte)), 1};
+        if (byte_is_rare(byte)) next = escape_rare(text.data + *at, text.length - *at);
+        size += next.size;
+        *at += next.covered;
     }
     return size;
+}
+
+size_t text_json_size(struct span text) {
+    size_t size = 0, at = 0;
+    while (text.length - at >= sizeof(block)) {
+        block bytes = load_block(text.data + at);
+        if (any(is_rare(bytes))) {
+            size += size_of_some(text, &at, sizeof(block));
+        } else {
+            size += sizeof(block) + count_of(is_quoted(bytes));
+            at += sizeof(block);
+        }
+    }
+    return size + size_of_some(text, &at, text.length - at);
+}
+
+/* Writes what the bytes at *at become, moves on behind them, and returns the end. */
+static char *write_one(char *out, struct span text, size_t *at) {
+    unsigned char byte = (unsigned char)text.data[*at];
+    if (byte_is_quoted(byte)) *out++ = '\\';
+    if (!byte_is_rare(byte)) {
+        *out++ = (char)byte;
+        ++*at;
+        return out;
+    }
+    struct escaped next = escape_rare(text.data + *at, text.length - *at);
+    for (unsigned i = 0; i < next.size; i++)
+        *out++ = next.bytes[i];
+    *at += next.covered;
+    return out;
+}
+
+void text_json_write(char *out, size_t size, struct span text) {
+    const char *end = out + size;
+    size_t at = 0;
+    /* A block is stored whole, and what comes behind its plain bytes is written over: as long as that much comes. */
+    while (text.length - at >= sizeof(block) && (size_t)(end - out) >= sizeof(block)) {
+        block bytes = load_block(text.data + at);
+        block found = is_quoted(bytes) | is_rare(bytes);
+        memcpy(out, &bytes, sizeof(bytes));
+        unsigned plain = any(found) ? first_of(found) : (unsigned)sizeof(block);
+        at += plain;
+        out += plain;
+        if (plain < sizeof(block)) out = write_one(out, text, &at);
+    }
+    while (at < text.length)
+        out = write_one(out, text, &at);
 }
 
 /* ---- Numbers ------------------------------------------------------------------------------------------------ */

@@ -22,9 +22,10 @@ bool text_name_valid(struct span name);
 /* Equal but for the case of ASCII letters, whatever the locale. */
 bool text_equal_nocase(struct span a, struct span b);
 
-/* Writes the inside of a JSON string (quotes not included) for UTF-8 text: returns the size as snprintf does.
- * Escapes ", \ and the control bytes; and U+2028 and U+2029, so that a line of it is one line everywhere. */
-size_t text_json_escape(char *out, size_t capacity, struct span text);
+/* The inside of a JSON string (quotes not included) for UTF-8 text: how long it is, and writing it where there is room for
+ * just that. Escapes ", \ and the control bytes; and U+2028 and U+2029, so that a line of it is one line everywhere. */
+size_t text_json_size(struct span text);
+void text_json_write(char *out, size_t size, struct span text);
 
 /* Unsigned decimal, digits only, no overflow; *value is set only when it is one. */
 bool text_parse_u64(struct span text, uint64_t *value);

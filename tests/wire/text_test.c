@@ -138,10 +138,10 @@ static void trimming_takes_spaces_and_tabs_from_both_ends(void **state) {
 
 static void assert_escaped(struct span text, const char *expected) {
     char out[256];
-    size_t size = text_json_escape(NULL, 0, text);
+    size_t size = text_json_size(text);
     assert_int_equal(size, strlen(expected));
     memset(out, 0x5A, sizeof(out));
-    assert_int_equal(text_json_escape(out, size, text), size);
+    text_json_write(out, size, text);
     assert_memory_equal(out, expected, size);
     assert_int_equal(out[size], 0x5A);
 }
@@ -167,7 +167,8 @@ static void json_of_every_byte_at_every_place_parses_back(void **state) {
             char text[36], out[300] = "\"";
             memset(text, 'x', sizeof(text));
             text[at] = (char)byte;
-            size_t size = text_json_escape(out + 1, sizeof(out) - 2, (struct span){text, sizeof(text)});
+            size_t size = text_json_size((struct span){text, sizeof(text)});
+            text_json_write(out + 1, size, (struct span){text, sizeof(text)});
             out[1 + size] = '"';
             json_t *string = json_loadb(out, size + 2, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
             assert_non_null(string);
@@ -178,15 +179,24 @@ static void json_of_every_byte_at_every_place_parses_back(void **state) {
     }
 }
 
-static void json_never_writes_past_its_capacity(void **state) {
+/* Every part of a text has the size it was told to have, and is what it is in the whole. */
+static void json_takes_just_the_room_it_was_told_to_take(void **state) {
     (void)state;
-    struct span text = SPAN("some \"text\" with\nescapes \xE2\x80\xA8 and a plain end");
-    char out[128];
-    size_t size = text_json_escape(NULL, 0, text);
-    for (size_t capacity = 0; capacity <= size; capacity++) {
+    struct span text =
+        SPAN("some \"text\" with\nescapes \xE2\x80\xA8 \\ \x01\xE2\x82\xAC\"\"\"\" and a plain end \"");
+    char whole[160], out[160];
+    text_json_write(whole, text_json_size(text), text);
+    size_t before = 0;
+    for (size_t length = 0; length <= text.length; length++) {
+        struct span part = {text.data, length};
+        if (text_utf8_valid_prefix(part) < length) continue;
+        size_t size = text_json_size(part);
+        assert_true(size >= before && size >= length);
+        before = size;
         memset(out, 0x5A, sizeof(out));
-        assert_int_equal(text_json_escape(out, capacity, text), size);
-        for (size_t i = capacity; i < sizeof(out); i++)
+        text_json_write(out, size, part);
+        assert_memory_equal(out, whole, size);
+        for (size_t i = size; i < sizeof(out); i++)
             assert_int_equal(out[i], 0x5A);
     }
 }
@@ -257,7 +267,7 @@ int main(void) {
         cmocka_unit_test(trimming_takes_spaces_and_tabs_from_both_ends),
         cmocka_unit_test(json_escapes),
         cmocka_unit_test(json_of_every_byte_at_every_place_parses_back),
-        cmocka_unit_test(json_never_writes_past_its_capacity),
+        cmocka_unit_test(json_takes_just_the_room_it_was_told_to_take),
         cmocka_unit_test(numbers_are_digits_without_overflow),
         cmocka_unit_test(numbers_are_written_and_read_back),
     };
