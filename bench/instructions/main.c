@@ -72,6 +72,6 @@ int main(int argc, char **argv) {
     for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
         counted += count_table(tables[i], argv + 1);
     if (counted > 0 && (argc == 1 || counted == (unsigned)argc - 1)) return 0;
-    fprintf(stderr, "weir_hot_paths: there is no path of that name\n");
+    fprintf(stderr, "weir_hot_paths: there is no path of that name; scripts/instructions lists them\n");
     return 2;
 }

@@ -345,7 +345,17 @@ static int listen_on(uint16_t port) {
     return listener;
 }
 
+/* The port that is asked for; 0 when none is: any. */
+static uint16_t port_of(int argc, char **argv) {
+    char *end = NULL;
+    unsigned long port = argc > 1 ? strtoul(argv[1], &end, 10) : 0;
+    if (argc <= 2 && port <= UINT16_MAX && (end == NULL || (*end == '\0' && end != argv[1]))) return (uint16_t)port;
+    fprintf(stderr, "usage: bare_loop [PORT]\n");
+    exit(2);
+}
+
 int main(int argc, char **argv) {
+    uint16_t port = port_of(argc, argv);
     struct rlimit files;
     getrlimit(RLIMIT_NOFILE, &files);
     files.rlim_cur = files.rlim_max;
@@ -356,5 +366,5 @@ int main(int argc, char **argv) {
     errno = -io_uring_queue_init_params(ENTRIES, &ring, &parameters);
     require(errno == 0, "io_uring_setup");
     io_uring_register_ring_fd(&ring);
-    run(listen_on(argc > 1 ? (uint16_t)atoi(argv[1]) : 0));
+    run(listen_on(port));
 }

@@ -1,6 +1,6 @@
 #include "hash.h"
 
-#include <string.h>
+#include "bytes.h"
 
 struct sip {
     uint64_t a, b, c, d;
@@ -32,15 +32,10 @@ static void absorb(struct sip *s, uint64_t word) {
 uint64_t hash_name(const uint64_t key[2], const char *name, size_t length) {
     struct sip s = {key[0] ^ 0x736f6d6570736575u, key[1] ^ 0x646f72616e646f6du, key[0] ^ 0x6c7967656e657261u,
                     key[1] ^ 0x7465646279746573u};
-    uint64_t word;
     size_t at = 0;
-    for (; at + 8 <= length; at += 8) {
-        memcpy(&word, name + at, 8);
-        absorb(&s, word);
-    }
-    word = 0;
-    memcpy(&word, name + at, length - at);
-    absorb(&s, word | (uint64_t)length << 56);
+    for (; at + 8 <= length; at += 8)
+        absorb(&s, bytes_word(name + at));
+    absorb(&s, bytes_few(name + at, length - at) | (uint64_t)length << 56);
     s.c ^= 0xFF;
     mix(&s);
     mix(&s);

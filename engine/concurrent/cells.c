@@ -12,6 +12,7 @@ int cell_pool_create(struct cell_pool *pool, const weir_allocator *allocator, ui
         if (maximum > most) maximum = most;
         int status =
             slab_create(&pool->classes[i], allocator, &pool->budget, size, (uint32_t)maximum, CELL_CHUNK_SHIFT);
+        WEIR_CHECK(status != WEIR_OK || i == CELL_DESCRIPTOR || pool->classes[i].chunk_shift == cell_chunk_shift(i));
         if (status == WEIR_OK) continue;
         while (i-- > 0)
             slab_destroy(&pool->classes[i]);

@@ -9,6 +9,7 @@ int notify_create(struct notify *notify, const weir_allocator *allocator, uint32
     WEIR_CHECK(places > 0 && (epoch & 1) == 0);
     notify->place_count = (places + 63) / 64 * 64;
     notify->summary_count = (notify->place_count / 64 + 63) / 64;
+    notify->summary_used = 0;
     notify->wake = wake;
     notify->context = context;
     notify->resume = 0;
@@ -101,8 +102,8 @@ uint32_t notify_take(struct notify *notify, uint32_t *places, uint32_t capacity)
     uint32_t first = edge / 64;
     uint64_t first_wanted = ~0ull << (edge & 63);
     if (capacity == 0 || !take_word(&taking, first, first_wanted, edge, edge_wanted)) return taking.count;
-    for (uint32_t i = 1; i < notify->summary_count; i++) {
-        uint32_t word = first + i < notify->summary_count ? first + i : first + i - notify->summary_count;
+    for (uint32_t i = 1; i < notify->summary_used; i++) {
+        uint32_t word = first + i < notify->summary_used ? first + i : first + i - notify->summary_used;
         if (!take_word(&taking, word, ~0ull, edge, ~0ull)) return taking.count;
     }
     uint64_t behind = ~first_wanted | (~edge_wanted != 0 ? first_wanted & -first_wanted : 0);
@@ -114,7 +115,7 @@ bool notify_sleep(struct notify *notify) {
     uint64_t epoch = u64_load_relaxed(&notify->epoch); /* relaxed: only this thread writes it */
     WEIR_DCHECK((epoch & 1) == 0);
     u64_store_seq_cst(&notify->epoch, epoch + 1); /* W4 */
-    for (uint32_t i = 0; i < notify->summary_count; i++) {
+    for (uint32_t i = 0; i < notify->summary_used; i++) {
         if (u64_load_seq_cst(&notify->summary[i]) == 0) continue; /* W3 */
         notify_awake(notify);
         return false;

@@ -157,17 +157,13 @@ static inline bool slots_stands(const struct slots *slots, uint64_t sequence, ui
     return LIKELY(now == word) || slots_still_names(slots, sequence, word, now);
 }
 
-/* Whether a copy of `cell` made under `word`, before an acquire fence (F2), is whole and of this event. */
-static inline bool slots_stood(const struct slots *slots, const struct cell *cell, uint64_t sequence, uint64_t word) {
-    if (UNLIKELY(!slots_stands(slots, sequence, word))) return false; /* R3 */
-    /* Not equal: the lap has wrapped around, or the cell has just been taken for its next event. */
-    return LIKELY(u64_load_relaxed(&cell->sequence) == sequence);
-}
-
+/* Whether a copy of `cell` made under `word` is whole. */
 static inline enum slot_state slots_judge(const struct slots *slots, const struct cell *cell, uint64_t sequence,
                                           uint64_t word) {
-    fence_acquire(); /* F2 */
-    return LIKELY(slots_stood(slots, cell, sequence, word)) ? SLOT_EVENT : SLOT_PASSED;
+    fence_acquire();                                                        /* F2 */
+    if (UNLIKELY(!slots_stands(slots, sequence, word))) return SLOT_PASSED; /* R3 */
+    /* Not equal: the lap has wrapped around, or the cell has just been taken for its next event. */
+    return LIKELY(u64_load_relaxed(&cell->sequence) == sequence) ? SLOT_EVENT : SLOT_PASSED;
 }
 
 /* Copies the payload out of the cell in `word`. */

@@ -7,7 +7,7 @@ static bool byte_is_valid(unsigned char byte) {
 }
 
 bool name_is_valid(const char *name, size_t length) {
-    if (name == NULL || length == 0 || length > WEIR_NAME_MAX) return false;
+    if (!name_has_length(name, length)) return false;
     for (size_t i = 0; i < length; i++)
         if (!byte_is_valid((unsigned char)name[i])) return false;
     return true;

@@ -118,6 +118,7 @@ int weir_outlet_open(weir_poller *poller, weir_session *session, void *user, wei
     outlet->user = user;
     uint32_t place = poller->free_places[--poller->free_count];
     poller->outlets[place] = outlet;
+    notify_use(&poller->notify, place);
     u32_store_seq_cst(&outlet->place,
                       place); /* W2: before the caller's first read, or a publish in between is lost */
     *out = outlet;

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "attachment.h"
+#include "base/bytes.h"
 #include "base/hash.h"
 #include "base/mark.h"
 #include "channel.h"
@@ -31,7 +32,7 @@ static bool match_and_retain(void *context, void *object) {
     weir_session *session = (weir_session *)object;
     WEIR_MARK(SESSION_COME_UPON);
     if (!session_try_retain(session)) return false;
-    if (session->name_length == wanted->length && memcmp(session->name, wanted->name, wanted->length) == 0)
+    if (session->name_length == wanted->length && bytes_equal(session->name, wanted->name, wanted->length))
         return true;
     weir_session_release(session);
     return false;
@@ -146,7 +147,7 @@ static weir_session *find_alive(weir_engine *engine, struct wanted *wanted) {
 }
 
 weir_session *registry_find(weir_engine *engine, const char *name, size_t length) {
-    if (!name_is_valid(name, length)) return NULL;
+    if (!name_has_length(name, length)) return NULL;
     struct wanted wanted = {name, length, hash_name(engine->hash_key, name, length), NULL, false};
     return find_alive(engine, &wanted);
 }
@@ -185,12 +186,13 @@ static int find_or_create(weir_engine *engine, struct wanted *wanted, weir_open 
         *created = 0;
         weir_session *session = find_alive(engine, wanted);
         if (session == NULL) {
+            if (!name_is_valid(wanted->name, wanted->length)) return WEIR_INVALID; /* what is found has a valid one */
             if (!may_create(engine, mode) || wanted->spent) return WEIR_NOT_FOUND;
             int status = create(engine, wanted, &session, created);
             if (status == WEIR_NOT_FOUND) continue; /* there was one a moment ago */
             if (status != WEIR_OK) return status;
         }
-        if (*created || (registry_look_up(session, true) && session_ended(session) == WEIR_ENDED_NOT)) {
+        if (*created || registry_look_up(session, true)) {
             *out = session;
             return WEIR_OK;
         }
@@ -203,7 +205,7 @@ int weir_session_open(weir_engine *engine, const char *name, size_t length, weir
     int made = 0;
     *out = NULL;
     if (created != NULL) *created = 0;
-    if (!name_is_valid(name, length)) return WEIR_INVALID;
+    if (!name_has_length(name, length)) return WEIR_INVALID;
     /* Under WEIR_NAMES_SERVER only weir_session_create makes sessions. */
     if (engine->config.rules.id_mode == WEIR_NAMES_SERVER) mode = WEIR_OPEN_EXISTING;
     struct wanted wanted = {name, length, hash_name(engine->hash_key, name, length), NULL, false};

@@ -22,6 +22,7 @@ static void open_bed(struct bed *bed, uint32_t places) {
     memset(bed, 0, sizeof(*bed));
     bed->allocator = counting_allocator_of(&bed->memory);
     assert_int_equal(notify_create(&bed->notify, &bed->allocator, places, 0, count_wake, bed), WEIR_OK);
+    notify_use(&bed->notify, places - 1);
 }
 
 static void close_bed(struct bed *bed) {

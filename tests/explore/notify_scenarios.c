@@ -24,6 +24,7 @@ static void wake(void *context) {
 static void begin(void) {
     S = explore_new(sizeof(*S));
     EXPECT(notify_create(&S->notify, &explore_allocator, PLACES, 0, wake, NULL) == WEIR_OK);
+    notify_use(&S->notify, PLACES - 1);
 }
 /* The consumer has slept once before, and each producer has woken it then. */
 static void begin_after_sleep(void) {
