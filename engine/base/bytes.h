@@ -7,15 +7,22 @@
 #include <stdint.h>
 #include <string.h>
 
+/* The first byte is the lowest, on any processor: pieces that overlap in the text then overlap in the number. */
 static inline uint64_t bytes_word(const char *bytes) {
     uint64_t word;
     memcpy(&word, bytes, sizeof(word));
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    word = __builtin_bswap64(word);
+#endif
     return word;
 }
 
 static inline uint32_t bytes_half(const char *bytes) {
     uint32_t half;
     memcpy(&half, bytes, sizeof(half));
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    half = __builtin_bswap32(half);
+#endif
     return half;
 }
 

@@ -18,10 +18,14 @@ static void count_wake(void *context) {
     ((struct bed *)context)->wakes++;
 }
 
-static void open_bed(struct bed *bed, uint32_t places) {
+static void open_unused_bed(struct bed *bed, uint32_t places) {
     memset(bed, 0, sizeof(*bed));
     bed->allocator = counting_allocator_of(&bed->memory);
     assert_int_equal(notify_create(&bed->notify, &bed->allocator, places, 0, count_wake, bed), WEIR_OK);
+}
+
+static void open_bed(struct bed *bed, uint32_t places) {
+    open_unused_bed(bed, places);
     notify_use(&bed->notify, places - 1);
 }
 
@@ -50,6 +54,25 @@ static void what_is_set_is_taken_once_at_every_place(void **state) {
         assert_int_equal(notify_take(&bed.notify, places, 64), 0);
     }
     assert_int_equal(bed.wakes, 0); /* nobody slept */
+    close_bed(&bed);
+}
+
+/* Whatever was used before, and also where the bit was set by somebody who knew the place from an earlier use. */
+static void a_place_is_looked_at_from_its_first_use_on(void **state) {
+    (void)state;
+    const uint32_t used[] = {0, 4095, 4096, 3, 20000, 12287, 12288, 20001};
+    struct bed bed;
+    uint32_t places[64];
+    open_unused_bed(&bed, 20480);
+    for (size_t i = 0; i < sizeof(used) / sizeof(used[0]); i++) {
+        set(&bed, used[i]);
+        notify_use(&bed.notify, used[i]);
+        assert_false(notify_sleep(&bed.notify));
+        assert_int_equal(notify_take(&bed.notify, places, 64), 1);
+        assert_int_equal(places[0], used[i]);
+        assert_true(notify_sleep(&bed.notify));
+        notify_awake(&bed.notify);
+    }
     close_bed(&bed);
 }
 
@@ -218,6 +241,7 @@ static void places_are_bounded_by_what_was_asked_for_in_words(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_set_is_taken_once_at_every_place),
+        cmocka_unit_test(a_place_is_looked_at_from_its_first_use_on),
         cmocka_unit_test(news_beyond_the_room_stays_for_the_next_call),
         cmocka_unit_test(room_for_nothing_takes_nothing),
         cmocka_unit_test(a_place_is_not_starved_by_others_that_always_have_news),
