@@ -25,7 +25,7 @@
 struct notify {
     uint32_t place_count;   /* multiple of 64 */
     uint32_t summary_count; /* words */
-    uint32_t summary_used;  /* the consumer's: as many of them as its places are in */
+    uint32_t summary_used;  /* the consumer's: so many of them have places that were ever in use */
     uint32_t resume;        /* the consumer's: the place where its next look begins */
     atomic_u64 *leaves;
     atomic_u64 *summary;
@@ -40,7 +40,8 @@ int notify_create(struct notify *notify, const weir_allocator *allocator, uint32
                   void (*wake)(void *context), void *context);
 void notify_destroy(struct notify *notify, const weir_allocator *allocator);
 
-/* The consumer, before it tells producers of the place. It looks at no summary words but those of places in use. */
+/* The consumer, before it tells producers of the place. It looks at summary words up to that of the highest place that
+ * was ever in use. */
 static inline void notify_use(struct notify *notify, uint32_t place) {
     uint32_t word = place / (64 * 64);
     if (word >= notify->summary_used) notify->summary_used = word + 1;
