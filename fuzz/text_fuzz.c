@@ -27,9 +27,11 @@ static void require_json(struct span text) {
     REQUIRE(size >= text.length && size <= 6 * text.length);
     char *line = malloc(size + 2);
     REQUIRE(line);
-    line[0] = line[size + 1] = '"';
+    line[0] = line[size + 1] = 0x5A;
     text_json_write(line + 1, size, text);
-    REQUIRE(line[0] == '"' && line[size + 1] == '"');
+    REQUIRE(line[0] == 0x5A && line[size + 1] == 0x5A);
+    REQUIRE(!memmem(line, size + 2, "\xE2\x80\xA8", 3) && !memmem(line, size + 2, "\xE2\x80\xA9", 3));
+    line[0] = line[size + 1] = '"';
     for (size_t i = 0; i < size + 2; i++)
         REQUIRE((unsigned char)line[i] >= 0x20);
 

@@ -57,6 +57,24 @@ static void every_byte_counts_in_comparing_and_hashing(void **state) {
     }
 }
 
+/* CPython hashes its byte strings with the same function: PYTHONHASHSEED=0 python3.11 -c 'print(hash(b"session"))'. */
+static void the_hash_is_siphash_1_3(void **state) {
+    (void)state;
+    const uint64_t zero[2] = {0, 0};
+    const struct {
+        const char *name;
+        uint64_t hash;
+    } known[] = {
+        {"a", 0x407448d2b89b1813u},
+        {"session", 0x55427e926be628d4u},
+        {"sessions", 0x7ac9f72fa4da1a48u},
+        {"0123456789abcde", 0x26f4d862282d8fcbu},
+        {"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", 0xcd198c4d1bb4b52u},
+    };
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+        assert_true(hash_name(zero, known[i].name, strlen(known[i].name)) == known[i].hash);
+}
+
 /* Zeros are bytes as well: what a short name is filled up with is not part of it. */
 static void names_of_zeros_differ_by_their_length(void **state) {
     (void)state;
@@ -70,6 +88,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(few_bytes_are_a_number_the_first_the_lowest),
         cmocka_unit_test(every_byte_counts_in_comparing_and_hashing),
+        cmocka_unit_test(the_hash_is_siphash_1_3),
         cmocka_unit_test(names_of_zeros_differ_by_their_length),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

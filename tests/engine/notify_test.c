@@ -76,6 +76,27 @@ static void a_place_is_looked_at_from_its_first_use_on(void **state) {
     close_bed(&bed);
 }
 
+/* A round that was broken off goes on behind its last place and comes to all words that are in use by then. */
+static void a_round_goes_on_through_words_that_came_into_use(void **state) {
+    (void)state;
+    struct bed bed;
+    uint32_t places[4];
+    open_unused_bed(&bed, 5 * 4096);
+    notify_use(&bed.notify, 2 * 4096 + 9);
+    set(&bed, 2 * 4096 + 7);
+    set(&bed, 2 * 4096 + 9);
+    assert_int_equal(notify_take(&bed.notify, places, 1), 1);
+    assert_int_equal(places[0], 2 * 4096 + 7);
+    notify_use(&bed.notify, 4 * 4096);
+    set(&bed, 4 * 4096);
+    set(&bed, 1);
+    assert_int_equal(notify_take(&bed.notify, places, 4), 3);
+    assert_int_equal(places[0], 2 * 4096 + 9);
+    assert_int_equal(places[1], 4 * 4096);
+    assert_int_equal(places[2], 1);
+    close_bed(&bed);
+}
+
 static void news_beyond_the_room_stays_for_the_next_call(void **state) {
     (void)state;
     const uint32_t capacities[] = {1, 2, 3, 63, 64, 65, 200, 9000};
@@ -242,6 +263,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_set_is_taken_once_at_every_place),
         cmocka_unit_test(a_place_is_looked_at_from_its_first_use_on),
+        cmocka_unit_test(a_round_goes_on_through_words_that_came_into_use),
         cmocka_unit_test(news_beyond_the_room_stays_for_the_next_call),
         cmocka_unit_test(room_for_nothing_takes_nothing),
         cmocka_unit_test(a_place_is_not_starved_by_others_that_always_have_news),

@@ -21,6 +21,7 @@ static int create_poller(struct stage *stage, uint32_t max_outlets, weir_poller 
 static void open_stage(struct stage *stage, uint32_t max_outlets) {
     weir_config config = WEIR_CONFIG_INIT;
     config.max_pollers = 3;
+    config.max_sessions = max_outlets > 256 ? max_outlets : 256;
     stage->wakes = 0;
     fixture_open(&stage->fixture, &config);
     assert_int_equal(create_poller(stage, max_outlets, &stage->poller), WEIR_OK);
@@ -35,6 +36,34 @@ static weir_outlet *open_outlet(weir_poller *poller, weir_session *session, void
     weir_outlet *outlet;
     assert_int_equal(weir_outlet_open(poller, session, user, &outlet), WEIR_OK);
     return outlet;
+}
+
+/* More than one word of the summary has bits for. */
+static void news_of_the_last_of_many_outlets_is_told(void **state) {
+    (void)state;
+    enum { MANY = 4097 };
+    static weir_session *sessions[MANY];
+    static weir_outlet *outlets[MANY];
+    struct stage stage;
+    void *users[4];
+    open_stage(&stage, MANY);
+    for (unsigned i = 0; i < MANY; i++) {
+        char name[16];
+        snprintf(name, sizeof(name), "s%u", i);
+        sessions[i] = fixture_session(&stage.fixture, name);
+        outlets[i] = open_outlet(stage.poller, sessions[i], &sessions[i]);
+    }
+    publish_numbers(&stage.fixture, sessions[MANY - 1], 1);
+    assert_false(weir_poller_sleep(stage.poller));
+    assert_int_equal(weir_poller_take(stage.poller, users, 4), 1);
+    assert_ptr_equal(users[0], &sessions[MANY - 1]);
+    assert_true(weir_poller_sleep(stage.poller));
+    weir_poller_awake(stage.poller);
+    for (unsigned i = 0; i < MANY; i++) {
+        weir_outlet_close(outlets[i]);
+        weir_session_release(sessions[i]);
+    }
+    close_stage(&stage);
 }
 
 static void an_outlet_is_told_of_each_publish_once(void **state) {
@@ -306,6 +335,7 @@ static void arguments_out_of_range_are_refused(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_outlet_is_told_of_each_publish_once),
+        cmocka_unit_test(news_of_the_last_of_many_outlets_is_told),
         cmocka_unit_test(the_end_of_a_session_that_never_published_is_news),
         cmocka_unit_test(a_sleeper_is_woken_once_per_sleep_and_producer),
         cmocka_unit_test(outlets_are_taken_in_portions_of_any_size),

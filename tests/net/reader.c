@@ -36,9 +36,12 @@ static bool is_bodiless(unsigned status) {
 
 bool answer_read(const char *data, size_t length, bool headless_body, struct answer *answer) {
     memset(answer, 0, sizeof(*answer));
+    assert_memory_equal(data, "HTTP/1.1 ", length < 9 ? length : 9);
     const char *end = find_text(data, length < HEAD_MAX ? length : HEAD_MAX, "\r\n\r\n");
-    if (end == NULL) return false;
-    assert_memory_equal(data, "HTTP/1.1 ", 9);
+    if (end == NULL) {
+        assert_true(length < HEAD_MAX);
+        return false;
+    }
     answer->status = (unsigned)strtoul(data + 9, NULL, 10);
     answer->head = data;
     answer->head_length = (size_t)(end - data) + 2;

@@ -156,8 +156,23 @@ static void json_escapes(void **state) {
     assert_escaped(SPAN("\0\x01\x1F\x7F"), "\\u0000\\u0001\\u001f\x7F");
     assert_escaped(SPAN("\xE2\x80\xA8\xE2\x80\xA9\xE2\x80\xA7\xE2\x80\xAA\xE2\x81\xA8"),
                    "\\u2028\\u2029\xE2\x80\xA7\xE2\x80\xAA\xE2\x81\xA8");
-    assert_escaped(SPAN("\xE2"), "\xE2"); /* not UTF-8, but not read past its end */
-    assert_escaped(SPAN("\xE2\x80"), "\xE2\x80");
+}
+
+/* Not UTF-8, but not read past its end either: what stands behind would make it a line separator. */
+static void json_ends_where_the_text_does(void **state) {
+    (void)state;
+    for (size_t before = 0; before < 40; before++) {
+        char text[48], out[48];
+        memset(text, 'x', before);
+        memcpy(text + before, "\xE2\x80\xA8", 3);
+        for (size_t length = before + 1; length <= before + 2; length++) {
+            struct span part = {text, length};
+            assert_int_equal(text_json_size(part), length);
+            text_json_write(out, length, part);
+            assert_memory_equal(out, text, length);
+        }
+        assert_int_equal(text_json_size((struct span){text, before + 3}), before + 6);
+    }
 }
 
 static void json_of_every_byte_at_every_place_parses_back(void **state) {
@@ -266,6 +281,7 @@ int main(void) {
         cmocka_unit_test(case_is_ignored_for_ascii_letters_only),
         cmocka_unit_test(trimming_takes_spaces_and_tabs_from_both_ends),
         cmocka_unit_test(json_escapes),
+        cmocka_unit_test(json_ends_where_the_text_does),
         cmocka_unit_test(json_of_every_byte_at_every_place_parses_back),
         cmocka_unit_test(json_takes_just_the_room_it_was_told_to_take),
         cmocka_unit_test(numbers_are_digits_without_overflow),
