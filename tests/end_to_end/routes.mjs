@@ -157,6 +157,19 @@ test('split=lines publishes each line as text, empty ones included', async () =>
     expect(await server.request('POST', '/sessions/sl/events?split=words', { body }), 400, 'invalid_split');
 });
 
+test('lines that find no room after others did are refused with the number that is published', async () => {
+    const server = await Server.start(['--max-bytes', '1m']);
+    const body = `small\n${'x'.repeat(900000)}\nnever`;
+    const { json } = expect(await server.request('POST', '/sessions/full/events?split=lines', { body }), 503,
+        'partly_accepted');
+    assert.equal(json.error.accepted, 1);
+    assert.equal((await server.facts('full')).published, 1);
+    const stream = await server.stream('full');
+    assert.deepEqual(await stream.take(1), ['small']);
+    const alone = await server.request('POST', '/sessions/full/events?split=lines', { body: 'x'.repeat(900000) });
+    expect(alone, 507, 'bytes_limit');
+});
+
 test('kinds: given by name, message is the default, gap and end are reserved, breaks are refused (S01)', async () => {
     const server = await Server.start();
     const post = kind => server.request('POST', `/sessions/k/events?event=${kind}`, { body: 'x' });
