@@ -135,11 +135,15 @@ static inline uint32_t cell_chunk_shift(uint32_t class_index) {
 }
 
 /* slab_at with what is known of cells: sizes and chunks are powers of two. Not for descriptors. */
-static inline struct cell *cell_in_class(const struct cell_pool *pool, uint32_t class_index, uint32_t index) {
+static inline struct cell *cell_in_chunks(const atomic_pointer *chunks, uint32_t class_index, uint32_t index) {
     uint32_t shift = cell_chunk_shift(class_index);
-    char *chunk = (char *)pointer_load_acquire(&pool->classes[class_index].chunks[index >> shift]); /* S4 */
+    char *chunk = (char *)pointer_load_acquire(&chunks[index >> shift]); /* S4 */
     uint32_t place = index & ((1u << shift) - 1);
     return (struct cell *)(void *)(chunk + ((size_t)place << (CELL_SMALLEST_SHIFT + class_index)));
+}
+
+static inline struct cell *cell_in_class(const struct cell_pool *pool, uint32_t class_index, uint32_t index) {
+    return cell_in_chunks(pool->classes[class_index].chunks, class_index, index);
 }
 
 static inline struct cell *cell_at(const struct cell_pool *pool, cell_reference reference) {
@@ -174,6 +178,11 @@ static inline uint32_t facts_kind(uint64_t facts) {
 #define FACTS_KEYED (1ull << 42)
 static inline bool facts_are_rare(uint64_t facts) {
     return (facts & FACTS_KEYED) != 0;
+}
+/* The length; of a rare event, more than any. */
+static inline uint32_t facts_plain_length(uint64_t facts) {
+    uint32_t length_and_rare = (uint32_t)(facts >> 42);
+    return length_and_rare >> 1 | length_and_rare << 31;
 }
 static inline uint32_t facts_time_ms(uint64_t facts) {
     return (uint32_t)facts;

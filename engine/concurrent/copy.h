@@ -70,41 +70,51 @@ static inline void copy_few(volatile char *to, const volatile char *from, size_t
     }
 }
 
-/* One body for both directions. The pieces stand at multiples of 16, where no store of the cell's side splits a cache
- * line; the last one overlaps the one before it, so no byte beyond `length` is touched. */
-static inline __attribute__((always_inline)) void copy_volatile(volatile char *to, const volatile char *from,
-                                                                size_t length, bool small) {
-    if (UNLIKELY(length < 16)) {
+/* Up to 63 bytes: two pieces from both ends, which overlap in the middle. A look at each bit of the length would copy no
+ * byte twice and cost more: lengths differ from event to event, and then each look is a branch that cannot be foreseen. */
+static inline __attribute__((always_inline)) void copy_ends(volatile char *to, const volatile char *from,
+                                                            size_t length) {
+    if (length >= 32) {
+        copy_vectors(to, from, 32);
+        copy_vectors(to + length - 32, from + length - 32, 32);
+    } else if (length >= 16) {
+        copy_vectors(to, from, 16);
+        copy_vectors(to + length - 16, from + length - 16, 16);
+    } else {
         copy_few(to, from, length);
+    }
+}
+
+/* One body for both directions. No byte beyond `length` is touched. */
+static inline __attribute__((always_inline)) void copy_volatile(volatile char *to, const volatile char *from,
+                                                                size_t length) {
+    if (length < 64) {
+        copy_ends(to, from, length);
         return;
     }
-    volatile char *last = to + length - 16;
-    const volatile char *last_from = from + length - 16;
-    for (size_t left = small ? length & 64 : length; left >= 64; left -= 64) {
-        copy_vectors(to, from, 64);
-        to += 64;
-        from += 64;
-    }
-    if (length & 32) {
-        copy_vectors(to, from, 32);
-        to += 32;
-        from += 32;
-    }
-    if (length & 16) copy_vectors(to, from, 16);
-    if (length & 15) copy_vectors(last, last_from, 16);
+    for (size_t at = 0; at < length - 64; at += 64)
+        copy_vectors(to + at, from + at, 64);
+    copy_vectors(to + length - 64, from + length - 64, 64);
 }
 
 static inline void copy_into_cell(void *cell, const void *source, size_t length) {
-    copy_volatile((volatile char *)cell, (const volatile char *)source, length, false);
+    copy_volatile((volatile char *)cell, (const volatile char *)source, length);
 }
 
-/* The same for at most 127 bytes. */
+/* The same for at most 112 bytes. */
 static inline void copy_into_small_cell(void *cell, const void *source, size_t length) {
-    copy_volatile((volatile char *)cell, (const volatile char *)source, length, true);
+    volatile char *to = (volatile char *)cell;
+    const volatile char *from = (const volatile char *)source;
+    if (length < 64) {
+        copy_ends(to, from, length);
+        return;
+    }
+    copy_vectors(to, from, 64);
+    copy_vectors(to + length - 48, from + length - 48, 48);
 }
 
 static inline void copy_from_cell(void *target, const void *cell, size_t length) {
-    copy_volatile((volatile char *)target, (const volatile char *)cell, length, false);
+    copy_volatile((volatile char *)target, (const volatile char *)cell, length);
 }
 
 /* The same where any of `whole` bytes of the target may be overwritten, a multiple of 16 that is known when this is

@@ -177,12 +177,11 @@ static inline uint64_t engine_idle_ttl_ms(const weir_engine *engine) {
     return engine->config.idle_ttl_ms == WEIR_NONE ? IDLE_NEVER : engine->config.idle_ttl_ms;
 }
 
-/* The cell keeps 32 bits of the time; the rest is the clock's, for no event is 49 days old. One that another thread has
- * stamped by a later reading of the clock is up to an hour ahead. */
+/* The cell keeps 32 bits of the time; the rest is the clock's, for no event is 49 days old. So it is the latest time with
+ * these 32 bits that is at most an hour ahead: another thread may have stamped by a later reading of the clock. */
 static inline uint64_t event_time_at(uint64_t now_ms, uint64_t facts) {
-    uint32_t age_ms = (uint32_t)now_ms - facts_time_ms(facts);
-    if (LIKELY(age_ms < 0u - 3600000u)) return now_ms - age_ms;
-    return now_ms + (0u - age_ms);
+    uint64_t latest_ms = now_ms + 3600000;
+    return latest_ms - ((uint32_t)latest_ms - facts_time_ms(facts));
 }
 
 static inline uint64_t engine_wall_s(const weir_engine *engine) {

@@ -21,51 +21,76 @@ static const struct slots *plain_slots(weir_session *session, const weir_cursor 
     return LIKELY(!cursor_has_overflowed(slots, cursor)) ? slots : NULL;
 }
 
-/* The smallest cells are what most events are in, and are copied as they are where the buffer has room for all of one. */
-static inline void copy_payload(const struct run *run, const struct cell *cell, uint32_t class_index, size_t length) {
-    if (class_index == 0 && LIKELY(run->room >= CELL_SMALL_ROOM))
-        copy_whole_cell(run->buffer, cell->payload, length, CELL_SMALL_ROOM);
-    else
-        copy_from_cell(run->buffer, cell->payload, length);
-}
-
-/* Copies the event in `cell` under `word`, and says whether it was there, plain and whole. */
-static inline __attribute__((always_inline)) bool read_plain(struct run *run, uint64_t word, const struct cell *cell,
-                                                             uint32_t class_index, weir_event *event) {
-    uint64_t facts = u64_load_relaxed(&cell->facts); /* relaxed, like all of the copy: judged by R3 */
-    size_t length = facts_length(facts);
-    if (UNLIKELY(length > cell_room(class_index) || length > run->room || facts_are_rare(facts))) return false;
-    copy_payload(run, cell, class_index, length);
-    if (UNLIKELY(slots_judge(run->slots, cell, run->next, word) != SLOT_EVENT)) return false;
+static inline void fill_event(const struct run *run, uint64_t facts, size_t length, weir_event *event) {
     *event = (weir_event){.sequence = run->next,
                           .time_ms = event_time_at(run->now_ms, facts),
                           .length = (uint32_t)length,
                           .kind = facts_kind(facts)};
+}
+
+static inline void step(struct run *run, size_t length) {
     run->buffer += length;
     run->room -= length;
     run->next++;
+}
+
+/* Reads up to `count` events from neighbouring slots, whose words are `first_word` and the reference of a smallest cell:
+ * what most events are in. While the buffer has room for all of a cell it is copied as it is, without a look at the
+ * length. Stops at what is not plain and whole, and returns how many were.
+ * Acquire is enough here for what slots_load does with seq_cst: a reader that finds nothing has looked with that as
+ * well, in weir_read, before it hears so. */
+static inline uint32_t read_smallest(struct run *run, uint64_t first_word, weir_event *events, uint32_t count) {
+    const atomic_pointer *chunks = run->session->engine->pool.classes[0].chunks;
+    const atomic_u64 *slot = &run->slots->words[run->next & run->slots->mask];
+    struct run at = *run; /* which no store into the buffer can change */
+    uint32_t done = 0;
+    for (; done < count; done++, slot++) {
+        uint64_t word = u64_load_acquire(slot); /* R1 */
+        uint64_t reference = word - first_word;
+        if (UNLIKELY(reference > CELL_INDEX_MAX)) break;
+        const struct cell *cell = cell_in_chunks(chunks, 0, (uint32_t)reference);
+        uint64_t facts = u64_load_relaxed(&cell->facts); /* relaxed, like all of the copy: judged by R3 */
+        size_t length = facts_plain_length(facts);
+        if (UNLIKELY(length > CELL_SMALL_ROOM || at.room < CELL_SMALL_ROOM)) break;
+        copy_whole_cell(at.buffer, cell->payload, length, CELL_SMALL_ROOM);
+        fence_acquire();                                                   /* F2 */
+        if (UNLIKELY(u64_load_acquire(slot) != word)) break;               /* R3 */
+        if (UNLIKELY(u64_load_relaxed(&cell->sequence) != at.next)) break; /* relaxed: as in slots_judge */
+        fill_event(&at, facts, length, &events[done]);
+        step(&at, length);
+    }
+    *run = at;
+    return done;
+}
+
+/* Reads the next event from a cell of any class, when it is plain and whole. */
+static bool read_plain(struct run *run, uint64_t first_word, weir_event *event) {
+    uint64_t word = slots_load(run->slots, run->next); /* R1 */
+    uint64_t reference = word - first_word;
+    if (reference > UINT32_MAX || !cell_has_payload((cell_reference)reference)) return false;
+    const struct cell *cell = cell_at(&run->session->engine->pool, (cell_reference)reference);
+    uint64_t facts = u64_load_relaxed(&cell->facts); /* relaxed, as above */
+    size_t length = facts_plain_length(facts);
+    if (length > cell_room(cell_class((cell_reference)reference)) || length > run->room) return false;
+    copy_from_cell(run->buffer, cell->payload, length);
+    if (slots_judge(run->slots, cell, run->next, word) != SLOT_EVENT) return false;
+    fill_event(run, facts, length, event);
+    step(run, length);
     return true;
 }
 
-/* Reads on inside one lap, where all words have the same tag. Returns how many events that were. */
+/* Reads on up to `count` events, all of one lap: their words have the same tag. Returns how many were plain. */
 static inline uint32_t read_lap(struct run *run, weir_event *events, uint32_t count) {
-    const struct cell_pool *pool = &run->session->engine->pool;
     uint64_t first_word = slot_word(slot_tag(run->slots, run->next), 0);
-    uint32_t left = run->slots->mask + 1 - (uint32_t)(run->next & run->slots->mask);
-    if (count > left) count = left;
-    for (uint32_t i = 0; i < count; i++) {
-        uint64_t word = slots_load(run->slots, run->next); /* R1 */
-        uint64_t reference = word - first_word;
-        if (LIKELY(reference <= CELL_INDEX_MAX)) { /* of class 0 */
-            const struct cell *cell = cell_in_class(pool, 0, (uint32_t)reference);
-            if (!read_plain(run, word, cell, 0, &events[i])) return i;
-        } else {
-            if (reference > UINT32_MAX || !cell_has_payload((cell_reference)reference)) return i;
-            const struct cell *cell = cell_at(pool, (cell_reference)reference);
-            if (!read_plain(run, word, cell, cell_class((cell_reference)reference), &events[i])) return i;
-        }
-    }
-    return count;
+    uint32_t done = 0;
+    do {
+        done += read_smallest(run, first_word, events + done, count - done);
+    } while (done < count && read_plain(run, first_word, &events[done]) && ++done < count);
+    return done;
+}
+
+static inline uint32_t left_in_lap(const struct run *run) {
+    return run->slots->mask + 1 - (uint32_t)(run->next & run->slots->mask);
 }
 
 static uint32_t read_run(weir_session *session, const struct slots *slots, weir_cursor *cursor, void *buffer,
@@ -74,8 +99,11 @@ static uint32_t read_run(weir_session *session, const struct slots *slots, weir_
     uint64_t until = cursor->end - cursor->next;
     if (count > until) count = (uint32_t)until;
     uint32_t done = 0;
-    for (uint32_t more = 1; more > 0 && done < count; done += more)
-        more = read_lap(&run, events + done, count - done);
+    uint32_t wanted = 0;
+    for (uint32_t got = 0; got == wanted && done < count; done += got) {
+        wanted = count - done < left_in_lap(&run) ? count - done : left_in_lap(&run);
+        got = read_lap(&run, events + done, wanted);
+    }
     cursor->next = run.next;
     cursor_read_bytes(session->engine, cursor, capacity - run.room);
     return done;

@@ -3,6 +3,7 @@
 
 #include "concurrent/copy.h"
 #include "prelude.h"
+#include "session/engine.h"
 #include "support/counting_allocator.h"
 
 struct bed {
@@ -52,7 +53,21 @@ static void facts_come_back_as_they_were_packed(void **state) {
                 assert_int_equal(facts_length(facts), lengths[l]);
                 assert_int_equal(facts_kind(facts), kinds[k]);
                 assert_int_equal(facts_time_ms(facts), times[t]);
+                assert_int_equal(facts_plain_length(facts), lengths[l]);
+                assert_true(facts_plain_length(facts | FACTS_KEYED) > WEIR_EVENT_BYTES_MAX);
             }
+}
+
+/* An hour is what the clock of another thread may be ahead. */
+static void the_time_of_an_event_is_completed_from_the_clock(void **state) {
+    (void)state;
+    const uint64_t clocks[] = {5000000, 0xFFFFFFFF, 0x100000000, 0x100000005, 0x7FFFFFFFFFFFull};
+    const int64_t ages[] = {0, 1, 1000, 4000000, 0xFFFFFFFFll - 3600000, -1, -3599999, -3600000};
+    for (int c = 0; c < 5; c++)
+        for (int a = 0; a < 8; a++) {
+            uint64_t stamped = clocks[c] - (uint64_t)ages[a];
+            assert_int_equal(event_time_at(clocks[c], facts_pack(100, 3, (uint32_t)stamped)), stamped);
+        }
 }
 
 static void a_copy_of_any_length_moves_exactly_its_bytes(void **state) {
@@ -70,6 +85,12 @@ static void a_copy_of_any_length_moves_exactly_its_bytes(void **state) {
         assert_memory_equal(target, source, length);
         for (size_t i = length; i < sizeof(target); i++)
             assert_int_equal(target[i], 0xEE);
+        for (size_t i = (length + 15) / 16 * 16; i < sizeof(cell); i++)
+            assert_int_equal(cell[i], 0);
+        if (length > CELL_SMALL_ROOM) continue;
+        memset(cell, 0, sizeof(cell));
+        copy_into_small_cell(cell, source, length);
+        assert_memory_equal(cell, source, length);
         for (size_t i = (length + 15) / 16 * 16; i < sizeof(cell); i++)
             assert_int_equal(cell[i], 0);
     }
@@ -181,6 +202,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_class_of_a_length_is_the_smallest_with_room),
         cmocka_unit_test(facts_come_back_as_they_were_packed),
+        cmocka_unit_test(the_time_of_an_event_is_completed_from_the_clock),
         cmocka_unit_test(a_copy_of_any_length_moves_exactly_its_bytes),
         cmocka_unit_test(every_class_has_cells_of_its_size_that_do_not_overlap),
         cmocka_unit_test(a_kept_cell_is_used_again_after_the_stock_before_it),
