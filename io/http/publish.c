@@ -151,22 +151,39 @@ static int publish_body(struct publication *publication) {
     return WEIR_OK;
 }
 
-static void respond_published(const struct publication *publication) {
+/* What nearly every publish is answered with: put together, not formatted. */
+static void respond_id(const struct publication *publication) {
+    static const char before[] = {'{', '"', 'i', 'd', '"', ':', '"'};
+    static const char after[] = {'"', '}', '\n'};
+    char body[sizeof(before) + WEIR_ID_MAX + sizeof(after)];
+    memcpy(body, before, sizeof(before));
+    size_t length = sizeof(before);
+    length += weir_session_id_format(publication->session, publication->first, body + length);
+    memcpy(body + length, after, sizeof(after));
+    respond_json(publication->call->connection, publication->call->request, 201,
+                 (struct span){body, length + sizeof(after)});
+}
+
+static void respond_count(const struct publication *publication) {
     char first[WEIR_ID_MAX];
     char last[WEIR_ID_MAX];
     char body[256];
     int first_length = (int)weir_session_id_format(publication->session, publication->first, first);
     int last_length = (int)weir_session_id_format(publication->session, publication->last, last);
     int length;
-    if (publication->form == BODY_ONE_EVENT)
-        length = snprintf(body, sizeof(body), "{\"id\":\"%.*s\"}\n", first_length, first);
-    else if (publication->count == 0)
+    if (publication->count == 0)
         length = snprintf(body, sizeof(body), "{\"first\":null,\"last\":null,\"count\":0}\n");
     else
         length = snprintf(body, sizeof(body), "{\"first\":\"%.*s\",\"last\":\"%.*s\",\"count\":%llu}\n", first_length,
                           first, last_length, last, (unsigned long long)publication->count);
-    struct span span = {body, (size_t)length};
-    respond_json(publication->call->connection, publication->call->request, 201, span);
+    respond_json(publication->call->connection, publication->call->request, 201, (struct span){body, (size_t)length});
+}
+
+static void respond_published(const struct publication *publication) {
+    if (publication->form == BODY_ONE_EVENT)
+        respond_id(publication);
+    else
+        respond_count(publication);
 }
 
 /* Some events of a body were accepted before the session refused one: say how many, for they stay published. */

@@ -36,6 +36,8 @@ static const struct route routes[] = {
 
 static const char *const method_names[] = {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"};
 
+#define METHODS (sizeof(method_names) / sizeof(method_names[0]))
+
 /* Whether the path fits the pattern; the piece behind "*" is the undecoded name. */
 static bool path_fits(const char *pattern, struct span path, struct span *name) {
     const char *star = strchr(pattern, '*');
@@ -61,7 +63,7 @@ struct match {
     unsigned status;
     const char *code;
     const char *message;
-    char allow[64];
+    unsigned allowed; /* methods that the path takes, a bit each */
 };
 
 static void refuse(struct match *match, unsigned status, const char *code, const char *message) {
@@ -76,15 +78,9 @@ static bool is_hidden(const struct route *route, const struct connection *connec
            connection->role != LISTENER_ADMIN;
 }
 
-static void allow_method(struct match *match, enum http_method method) {
-    size_t length = strlen(match->allow);
-    snprintf(match->allow + length, sizeof(match->allow) - length, "%s%s%s", length > 0 ? ", " : "",
-             method_names[method], method == HTTP_METHOD_GET ? ", HEAD" : "");
-}
-
 static void find_route(const struct connection *connection, const struct http_request *request, struct match *match) {
     match->route = NULL;
-    match->allow[0] = '\0';
+    match->allowed = 0;
     for (size_t i = 0; i < ROUTES; i++) {
         struct span name;
         if (is_hidden(&routes[i], connection) || !path_fits(routes[i].path, request->path, &name)) continue;
@@ -93,9 +89,9 @@ static void find_route(const struct connection *connection, const struct http_re
             match->name = name;
             return;
         }
-        allow_method(match, routes[i].method);
+        match->allowed |= 1u << routes[i].method;
     }
-    if (match->allow[0] == '\0')
+    if (match->allowed == 0)
         refuse(match, 404, "not_found", "There is nothing at this path.");
     else
         refuse(match, 405, "method_not_allowed", "The path does not take this method; see Allow.");
@@ -138,6 +134,19 @@ static void find_match(const struct connection *connection, const struct http_re
     if (match->route != NULL) check_access(connection, request, match);
 }
 
+/* "GET, HEAD, PUT": what takes GET takes HEAD. */
+static void write_allow(char *out, size_t size, unsigned allowed) {
+    size_t length = (size_t)snprintf(out, size, "Allow: ");
+    const char *separator = "";
+    if (allowed & 1u << HTTP_METHOD_GET) allowed |= 1u << HTTP_METHOD_HEAD;
+    for (unsigned i = 0; i < METHODS; i++) {
+        if (!(allowed & 1u << i)) continue;
+        length += (size_t)snprintf(out + length, size - length, "%s%s", separator, method_names[i]);
+        separator = ", ";
+    }
+    snprintf(out + length, size - length, "\r\n");
+}
+
 static void respond_refused(struct connection *connection, const struct http_request *request,
                             const struct match *match) {
     if (match->status != 405) {
@@ -146,7 +155,7 @@ static void respond_refused(struct connection *connection, const struct http_req
     }
     char headers[96];
     char body[256];
-    snprintf(headers, sizeof(headers), "Allow: %s\r\n", match->allow);
+    write_allow(headers, sizeof(headers), match->allowed);
     int length = snprintf(body, sizeof(body), "{\"error\":{\"code\":\"%s\",\"message\":\"%s\"}}\n", match->code,
                           match->message);
     struct response response = {
