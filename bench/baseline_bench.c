@@ -15,7 +15,7 @@ struct work {
     struct payloads payloads[WRITERS];
     uint64_t events[WRITERS];
     uint64_t done[WRITERS];
-    uint64_t read; /* events read and found right */
+    uint64_t read; /* events read, without those found wrong */
 };
 
 static struct work *open_work(uint64_t events, unsigned writers, struct bench_result *result) {
@@ -61,8 +61,8 @@ static void check_count(struct work *work, struct bench_result *result) {
     if (baseline_newest(work->session) != total) bench_fail(result, "the session missed events");
 }
 
-/* Reads the newest `count` events of writer 0 and returns how many were right. */
-/* Looks at every event that it reads or, like replay.c in its timed rounds, at each 64th. */
+/* Reads the newest `count` events of writer 0, looks at every one or, like replay.c in its timed rounds, at each 64th, and
+ * returns how many there were without the wrong ones. */
 static uint64_t read_newest(struct work *work, uint64_t count, bool every) {
     unsigned char bytes[128];
     size_t length;

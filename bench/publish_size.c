@@ -3,6 +3,7 @@
  *
  * Measured: weir_publish, copy included. The payloads are four, made before, and warm: what is read comes from the nearer
  * caches, what is written goes through the whole ring, which with 64 KiB events is 16 MiB of bytes and leaves them.
+ * `mixed`: lengths from 16 to 112 bytes at random, with which no processor can foresee how far a copy goes.
  * Not measured: making the payload, reading it. Checked: the whole ring is read back and compared, byte by byte. */
 #include "cores.h"
 #include "subject.h"
@@ -11,9 +12,15 @@
 
 #define PAYLOADS 4u
 
+/* Mixed lengths, all in one cell's class, and so many that nothing learns their order. */
+#define LENGTHS        8192u
+#define SHORTEST_MIXED 16u
+#define LONGEST_MIXED  112u
+
 struct sized {
-    size_t size;
-    size_t room; /* of one place: as weir's cells, a power of two */
+    size_t size;            /* 0: mixed */
+    unsigned char *lengths; /* of mixed ones */
+    size_t room;            /* of one place: as weir's cells, a power of two */
     unsigned char *payloads;
     unsigned char *places; /* of the bare copy */
 };
@@ -22,26 +29,39 @@ static const void *sized_payload(const struct sized *sized, uint64_t number) {
     return sized->payloads + number % PAYLOADS * sized->room;
 }
 
+static size_t sized_length(const struct sized *sized, uint64_t number) {
+    return sized->size > 0 ? sized->size : sized->lengths[number % LENGTHS];
+}
+
+static unsigned char random_byte(uint64_t *random) {
+    *random = *random * UINT64_C(0x5851f42d4c957f2d) + 1;
+    return (unsigned char)(*random >> 56);
+}
+
 static bool open_sized(struct sized *sized, size_t size, struct bench_result *result) {
     *sized = (struct sized){.size = size, .room = 128};
     while (sized->room < size) {
         sized->room *= 2;
     }
     sized->payloads = aligned_alloc(4096, (PAYLOADS * sized->room + 4095) / 4096 * 4096);
-    if (!sized->payloads) {
+    sized->lengths = malloc(LENGTHS);
+    if (!sized->payloads || !sized->lengths) {
         bench_fail(result, "out of memory");
         return false;
     }
-    uint64_t random = size;
+    uint64_t random = size + 1;
     for (size_t i = 0; i < PAYLOADS * sized->room; i++) {
-        random = random * UINT64_C(0x5851f42d4c957f2d) + 1;
-        sized->payloads[i] = (unsigned char)(random >> 56);
+        sized->payloads[i] = random_byte(&random);
+    }
+    for (size_t i = 0; i < LENGTHS; i++) {
+        sized->lengths[i] = SHORTEST_MIXED + random_byte(&random) % (LONGEST_MIXED - SHORTEST_MIXED + 1);
     }
     return true;
 }
 
 static void close_sized(struct sized *sized) {
     free(sized->payloads);
+    free(sized->lengths);
     free(sized->places);
 }
 
@@ -58,8 +78,8 @@ static void check_ring(const struct subject *subject, const struct sized *sized,
         for (uint64_t number = events - RING_CAPACITY; number < events; number++) {
             int status = weir_read(subject->session, &cursor, bytes, sized->room, &event, &gap);
             if (!expect_ok(status, "weir_read", result)) break;
-            if (event.sequence != subject->first_sequence + number || event.length != sized->size ||
-                memcmp(bytes, sized_payload(sized, number), sized->size) != 0)
+            if (event.sequence != subject->first_sequence + number || event.length != sized_length(sized, number) ||
+                memcmp(bytes, sized_payload(sized, number), event.length) != 0)
                 bench_fail(result, "event %llu is not what was published", (unsigned long long)number);
         }
         weir_unsubscribe(subject->session, &cursor);
@@ -71,7 +91,7 @@ static bool publish_sized(const struct subject *subject, weir_producer *producer
                           uint64_t first, uint64_t events, struct bench_result *result) {
     int status = WEIR_OK;
     for (uint64_t i = first; i < first + events && status == WEIR_OK; i++) {
-        status = weir_publish(producer, subject->session, 0, sized_payload(sized, i), sized->size, NULL);
+        status = weir_publish(producer, subject->session, 0, sized_payload(sized, i), sized_length(sized, i), NULL);
     }
     return expect_ok(status, "weir_publish", result);
 }
@@ -102,6 +122,9 @@ static void measure_publish(uint64_t events, size_t size, struct bench_result *r
     close_sized(&sized);
 }
 
+static void measure_publish_mixed(uint64_t events, struct bench_result *result) {
+    measure_publish(events, 0, result);
+}
 static void measure_publish_16(uint64_t events, struct bench_result *result) {
     measure_publish(events, 16, result);
 }
@@ -118,7 +141,7 @@ static void measure_publish_65536(uint64_t events, struct bench_result *result) 
 static __attribute__((noinline)) void copy_all(const struct sized *sized, uint64_t events) {
     for (uint64_t i = 0; i < events; i++) {
         unsigned char *place = sized->places + i % RING_CAPACITY * sized->room;
-        memcpy(place, sized_payload(sized, i), sized->size);
+        memcpy(place, sized_payload(sized, i), sized_length(sized, i));
         __asm__ volatile("" : : "r"(place) : "memory");
     }
 }
@@ -136,13 +159,17 @@ static void measure_copy(uint64_t events, size_t size, struct bench_result *resu
         copy_all(&sized, events);
         result->event_ns = (double)(now_ns() - begin_ns) / (double)events;
         for (uint64_t i = events < RING_CAPACITY ? 0 : events - RING_CAPACITY; i < events; i++) {
-            if (memcmp(sized.places + i % RING_CAPACITY * sized.room, sized_payload(&sized, i), size) != 0)
+            if (memcmp(sized.places + i % RING_CAPACITY * sized.room, sized_payload(&sized, i),
+                       sized_length(&sized, i)) != 0)
                 bench_fail(result, "copy %llu is wrong", (unsigned long long)i);
         }
     }
     close_sized(&sized);
 }
 
+static void measure_copy_mixed(uint64_t events, struct bench_result *result) {
+    measure_copy(events, 0, result);
+}
 static void measure_copy_16(uint64_t events, struct bench_result *result) {
     measure_copy(events, 16, result);
 }
@@ -154,9 +181,11 @@ static void measure_copy_65536(uint64_t events, struct bench_result *result) {
 }
 
 const struct bench_case bench_publish_size_cases[] = {
+    {"bare_copy_mixed_bytes_ns", 20000000, measure_copy_mixed},
     {"bare_copy_16_bytes_ns", 20000000, measure_copy_16},
     {"bare_copy_1024_bytes_ns", 5000000, measure_copy_1024},
     {"bare_copy_65536_bytes_ns", 40000, measure_copy_65536},
+    {"publish_1p_mixed_bytes_ns", 10000000, measure_publish_mixed},
     {"publish_1p_16_bytes_ns", 10000000, measure_publish_16},
     {"publish_1p_1024_bytes_ns", 5000000, measure_publish_1024},
     {"publish_1p_65536_bytes_ns", 40000, measure_publish_65536},

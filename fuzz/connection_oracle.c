@@ -317,8 +317,16 @@ static bool tells_one_of(const struct talk *talk, const char *const signs[], siz
     return false;
 }
 
-/* Whether the last frame is a gap's that was cut before all of its reason. */
+static bool may_become(const char *line, size_t length, const char *begin) {
+    return length > 0 && length <= strlen(begin) && memcmp(line, begin, length) == 0;
+}
+
+/* Whether the last frame is, or with more of it could be, a gap's that was cut before all of its reason. */
 static bool ends_in_gap(const char *sent, size_t length) {
+    const char *feed = (const char *)memrchr(sent, '\n', length);
+    const char *line = feed != NULL ? feed + 1 : sent;
+    size_t begun = (size_t)(sent + length - line);
+    if (may_become(line, begun, "event: gap") || may_become(line, begun, "{\"gap")) return true;
     size_t look = length < 120 ? length : 120;
     const char *from = sent + length - look;
     const char *gap = (const char *)memmem(from, look, "gap", 3);

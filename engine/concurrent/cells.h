@@ -134,7 +134,8 @@ static inline uint32_t cell_chunk_shift(uint32_t class_index) {
     return size_shift < CELL_CHUNK_SHIFT ? CELL_CHUNK_SHIFT - size_shift : 0;
 }
 
-/* slab_at with what is known of cells: sizes and chunks are powers of two. Not for descriptors. */
+/* slab_at with what is known of cells: sizes and chunks are powers of two. Not for descriptors. The chunks of the class are
+ * given for the sake of loops, whose stores would otherwise have the pointer to them loaded again each time. */
 static inline struct cell *cell_in_chunks(const atomic_pointer *chunks, uint32_t class_index, uint32_t index) {
     uint32_t shift = cell_chunk_shift(class_index);
     char *chunk = (char *)pointer_load_acquire(&chunks[index >> shift]); /* S4 */
@@ -179,7 +180,7 @@ static inline uint32_t facts_kind(uint64_t facts) {
 static inline bool facts_are_rare(uint64_t facts) {
     return (facts & FACTS_KEYED) != 0;
 }
-/* The length; of a rare event, more than any. */
+/* The length; of a rare event more than any, so that one comparison with the room refuses both. */
 static inline uint32_t facts_plain_length(uint64_t facts) {
     uint32_t length_and_rare = (uint32_t)(facts >> 42);
     return length_and_rare >> 1 | length_and_rare << 31;

@@ -46,8 +46,7 @@ static inline void copy_whole_cell(void *target, const void *cell, size_t length
 #else
 
 typedef uint64_t copy_vector __attribute__((vector_size(16), may_alias, aligned(1)));
-typedef uint64_t copy_word __attribute__((may_alias, aligned(1)));
-typedef uint32_t copy_half __attribute__((may_alias, aligned(1)));
+typedef uint32_t copy_four __attribute__((may_alias, aligned(1)));
 
 /* `size` bytes, a multiple of 16 that is known when this is compiled. */
 static inline __attribute__((always_inline)) void copy_vectors(volatile char *to, const volatile char *from,
@@ -56,32 +55,32 @@ static inline __attribute__((always_inline)) void copy_vectors(volatile char *to
         *(volatile copy_vector *)(to + at) = *(const volatile copy_vector *)(from + at);
 }
 
-/* Fewer than 16 bytes: two pieces that overlap. */
-static inline void copy_few(volatile char *to, const volatile char *from, size_t length) {
-    if (length >= 8) {
-        *(volatile copy_word *)to = *(const volatile copy_word *)from;
-        *(volatile copy_word *)(to + length - 8) = *(const volatile copy_word *)(from + length - 8);
-    } else if (length >= 4) {
-        *(volatile copy_half *)to = *(const volatile copy_half *)from;
-        *(volatile copy_half *)(to + length - 4) = *(const volatile copy_half *)(from + length - 4);
-    } else {
-        for (size_t at = 0; at < length; at++)
-            to[at] = from[at];
+/* Four pieces of 16 or of 4 bytes, two from each end, that cover a `length` of one piece to four and overlap in the middle. A look at each bit of the length would copy no byte twice and cost more: lengths differ from
+ * event to event, and then each look is a branch that cannot be foreseen. */
+static inline __attribute__((always_inline)) void copy_ends(volatile char *to, const volatile char *from,
+                                                            size_t length, size_t piece) {
+    size_t last = length - piece;
+    size_t second = last < piece ? last : piece;
+    const size_t places[] = {0, second, last - second, last};
+    for (int i = 0; i < 4; i++) {
+        if (piece == 16)
+            copy_vectors(to + places[i], from + places[i], 16);
+        else
+            *(volatile copy_four *)(to + places[i]) = *(const volatile copy_four *)(from + places[i]);
     }
 }
 
-/* Up to 63 bytes: two pieces from both ends, which overlap in the middle. A look at each bit of the length would copy no
- * byte twice and cost more: lengths differ from event to event, and then each look is a branch that cannot be foreseen. */
-static inline __attribute__((always_inline)) void copy_ends(volatile char *to, const volatile char *from,
-                                                            size_t length) {
-    if (length >= 32) {
-        copy_vectors(to, from, 32);
-        copy_vectors(to + length - 32, from + length - 32, 32);
-    } else if (length >= 16) {
-        copy_vectors(to, from, 16);
-        copy_vectors(to + length - 16, from + length - 16, 16);
-    } else {
-        copy_few(to, from, length);
+/* Fewer than 64 bytes. */
+static inline __attribute__((always_inline)) void copy_few(volatile char *to, const volatile char *from,
+                                                           size_t length) {
+    if (LIKELY(length >= 16)) {
+        copy_ends(to, from, length, 16);
+    } else if (length >= 4) {
+        copy_ends(to, from, length, 4);
+    } else if (length > 0) {
+        to[0] = from[0];
+        to[length / 2] = from[length / 2];
+        to[length - 1] = from[length - 1];
     }
 }
 
@@ -89,7 +88,7 @@ static inline __attribute__((always_inline)) void copy_ends(volatile char *to, c
 static inline __attribute__((always_inline)) void copy_volatile(volatile char *to, const volatile char *from,
                                                                 size_t length) {
     if (length < 64) {
-        copy_ends(to, from, length);
+        copy_few(to, from, length);
         return;
     }
     for (size_t at = 0; at < length - 64; at += 64)
@@ -101,12 +100,12 @@ static inline void copy_into_cell(void *cell, const void *source, size_t length)
     copy_volatile((volatile char *)cell, (const volatile char *)source, length);
 }
 
-/* The same for at most 112 bytes. */
+/* The same for at most 112 bytes: two pieces of 64 and 48. */
 static inline void copy_into_small_cell(void *cell, const void *source, size_t length) {
     volatile char *to = (volatile char *)cell;
     const volatile char *from = (const volatile char *)source;
     if (length < 64) {
-        copy_ends(to, from, length);
+        copy_few(to, from, length);
         return;
     }
     copy_vectors(to, from, 64);

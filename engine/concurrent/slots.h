@@ -207,6 +207,7 @@ static inline void cell_fill(struct cell *cell, uint64_t facts, const void *data
 static inline void cell_fill_small(struct cell *cell, uint64_t facts, const void *data, size_t length) {
     fence_release();                        /* F1, as in cell_fill */
     u64_store_relaxed(&cell->facts, facts); /* relaxed, as in cell_fill */
+    _Static_assert(CELL_SMALL_ROOM <= 64 + 48, "copy_into_small_cell covers no more");
     copy_into_small_cell(cell->payload, data, length);
 }
 

@@ -35,10 +35,11 @@ static inline void step(struct run *run, size_t length) {
 }
 
 /* Reads up to `count` events from neighbouring slots, whose words are `first_word` and the reference of a smallest cell:
- * what most events are in. While the buffer has room for all of a cell it is copied as it is, without a look at the
- * length. Stops at what is not plain and whole, and returns how many were.
- * Acquire is enough here for what slots_load does with seq_cst: a reader that finds nothing has looked with that as
- * well, in weir_read, before it hears so. */
+ * what most events are in. While the buffer has room for all of a cell it is copied whole, whatever the event's length.
+ * Stops at what is not plain and whole, and returns how many were.
+ * The check is that of slots_judge, for a slot whose address is known; a word that only got or lost a mark meanwhile is
+ * left to read_plain. R1 need not be seq_cst as in slots_load: what is not found here is looked for again by slots_load
+ * before anybody hears that there is nothing. */
 static inline uint32_t read_smallest(struct run *run, uint64_t first_word, weir_event *events, uint32_t count) {
     const atomic_pointer *chunks = run->session->engine->pool.classes[0].chunks;
     const atomic_u64 *slot = &run->slots->words[run->next & run->slots->mask];
@@ -82,11 +83,10 @@ static bool read_plain(struct run *run, uint64_t first_word, weir_event *event) 
 /* Reads on up to `count` events, all of one lap: their words have the same tag. Returns how many were plain. */
 static inline uint32_t read_lap(struct run *run, weir_event *events, uint32_t count) {
     uint64_t first_word = slot_word(slot_tag(run->slots, run->next), 0);
-    uint32_t done = 0;
-    do {
+    for (uint32_t done = 0;; done++) {
         done += read_smallest(run, first_word, events + done, count - done);
-    } while (done < count && read_plain(run, first_word, &events[done]) && ++done < count);
-    return done;
+        if (done == count || !read_plain(run, first_word, &events[done])) return done;
+    }
 }
 
 static inline uint32_t left_in_lap(const struct run *run) {
@@ -99,11 +99,13 @@ static uint32_t read_run(weir_session *session, const struct slots *slots, weir_
     uint64_t until = cursor->end - cursor->next;
     if (count > until) count = (uint32_t)until;
     uint32_t done = 0;
-    uint32_t wanted = 0;
-    for (uint32_t got = 0; got == wanted && done < count; done += got) {
-        wanted = count - done < left_in_lap(&run) ? count - done : left_in_lap(&run);
+    uint32_t wanted, got;
+    do {
+        uint32_t left = left_in_lap(&run);
+        wanted = count - done < left ? count - done : left;
         got = read_lap(&run, events + done, wanted);
-    }
+        done += got;
+    } while (got == wanted && done < count);
     cursor->next = run.next;
     cursor_read_bytes(session->engine, cursor, capacity - run.room);
     return done;

@@ -153,15 +153,15 @@ static int publish_body(struct publication *publication) {
 
 /* What nearly every publish is answered with: put together, not formatted. */
 static void respond_id(const struct publication *publication) {
-    static const char before[] = {'{', '"', 'i', 'd', '"', ':', '"'};
-    static const char after[] = {'"', '}', '\n'};
+    static const char before[] = "{\"id\":\"";
+    static const char after[] = "\"}\n";
     char body[sizeof(before) + WEIR_ID_MAX + sizeof(after)];
-    memcpy(body, before, sizeof(before));
-    size_t length = sizeof(before);
+    size_t length = sizeof(before) - 1;
+    memcpy(body, before, length);
     length += weir_session_id_format(publication->session, publication->first, body + length);
-    memcpy(body + length, after, sizeof(after));
-    respond_json(publication->call->connection, publication->call->request, 201,
-                 (struct span){body, length + sizeof(after)});
+    memcpy(body + length, after, sizeof(after) - 1);
+    length += sizeof(after) - 1;
+    respond_json(publication->call->connection, publication->call->request, 201, (struct span){body, length});
 }
 
 static void respond_count(const struct publication *publication) {
@@ -170,11 +170,7 @@ static void respond_count(const struct publication *publication) {
     char body[256];
     int first_length = (int)weir_session_id_format(publication->session, publication->first, first);
     int last_length = (int)weir_session_id_format(publication->session, publication->last, last);
-    int length;
-    if (publication->count == 0)
-        length = snprintf(body, sizeof(body), "{\"first\":null,\"last\":null,\"count\":0}\n");
-    else
-        length = snprintf(body, sizeof(body), "{\"first\":\"%.*s\",\"last\":\"%.*s\",\"count\":%llu}\n", first_length,
+    int length = snprintf(body, sizeof(body), "{\"first\":\"%.*s\",\"last\":\"%.*s\",\"count\":%llu}\n", first_length,
                           first, last_length, last, (unsigned long long)publication->count);
     respond_json(publication->call->connection, publication->call->request, 201, (struct span){body, (size_t)length});
 }
@@ -182,8 +178,11 @@ static void respond_count(const struct publication *publication) {
 static void respond_published(const struct publication *publication) {
     if (publication->form == BODY_ONE_EVENT)
         respond_id(publication);
-    else
+    else if (publication->count > 0)
         respond_count(publication);
+    else
+        respond_json(publication->call->connection, publication->call->request, 201,
+                     SPAN("{\"first\":null,\"last\":null,\"count\":0}\n"));
 }
 
 /* Some events of a body were accepted before the session refused one: say how many, for they stay published. */

@@ -90,6 +90,7 @@ static void find_route(const struct connection *connection, const struct http_re
             return;
         }
         match->allowed |= 1u << routes[i].method;
+        if (routes[i].method == HTTP_METHOD_GET) match->allowed |= 1u << HTTP_METHOD_HEAD;
     }
     if (match->allowed == 0)
         refuse(match, 404, "not_found", "There is nothing at this path.");
@@ -134,11 +135,10 @@ static void find_match(const struct connection *connection, const struct http_re
     if (match->route != NULL) check_access(connection, request, match);
 }
 
-/* "GET, HEAD, PUT": what takes GET takes HEAD. */
+/* "Allow: GET, HEAD, PUT" and the line's end. */
 static void write_allow(char *out, size_t size, unsigned allowed) {
     size_t length = (size_t)snprintf(out, size, "Allow: ");
     const char *separator = "";
-    if (allowed & 1u << HTTP_METHOD_GET) allowed |= 1u << HTTP_METHOD_HEAD;
     for (unsigned i = 0; i < METHODS; i++) {
         if (!(allowed & 1u << i)) continue;
         length += (size_t)snprintf(out + length, size - length, "%s%s", separator, method_names[i]);

@@ -168,6 +168,49 @@ static void a_run_crosses_laps_and_stops_where_a_replay_ends(void **state) {
     fixture_close(&fixture);
 }
 
+/* A cell of another size does not end a run; what is more than its payload, like the copy of a broadcast, does. */
+static void a_run_passes_larger_cells_and_stops_before_what_is_rare(void **state) {
+    (void)state;
+    struct fixture fixture;
+    fixture_open(&fixture, NULL);
+    weir_session *session = fixture_session(&fixture, "s");
+    weir_channel *channel;
+    assert_int_equal(weir_channel_open(fixture.engine, "c", 1, WEIR_OPEN_OR_CREATE, &channel, NULL), WEIR_OK);
+    assert_int_equal(weir_channel_join(channel, session, NULL), WEIR_OK);
+    weir_cursor cursor = subscribe(session, WEIR_START_OLDEST, WEIR_POLICY_SKIP, 0, WEIR_OK);
+    static const size_t lengths[] = {8, 8, 500, 8, 3000, 112, 113, 8};
+    unsigned char data[3000];
+    for (uint64_t i = 0; i < 8; i++) {
+        fill(data, lengths[i], i);
+        assert_int_equal(weir_publish(fixture.producer, session, 0, data, lengths[i], NULL), WEIR_OK);
+        if (i != 5) continue;
+        weir_message message = {.data = data, .length = 20};
+        assert_int_equal(weir_channel_publish(fixture.producer, channel, &message, NULL), WEIR_OK);
+    }
+    static const uint32_t runs[] = {6, 1, 2};
+    static unsigned char bytes[8000];
+    weir_event events[16];
+    weir_gap gap;
+    uint32_t count;
+    uint64_t number = 0;
+    for (int run = 0; run < 3; run++) {
+        assert_int_equal(weir_read_many(session, &cursor, bytes, sizeof(bytes), events, 16, &count, &gap), WEIR_OK);
+        assert_int_equal(count, runs[run]);
+        assert_true((events[0].broadcast != 0) == (run == 1));
+        const unsigned char *at = bytes;
+        for (uint32_t i = 0; run != 1 && i < count; at += events[i++].length, number++) {
+            fill(data, lengths[number], number);
+            assert_int_equal(events[i].length, lengths[number]);
+            assert_memory_equal(at, data, lengths[number]);
+        }
+    }
+    assert_int_equal(number, 8);
+    weir_unsubscribe(session, &cursor);
+    weir_channel_release(channel);
+    weir_session_release(session);
+    fixture_close(&fixture);
+}
+
 /* STA-07: what runs read is counted like what is read singly. */
 static void what_runs_read_is_counted(void **state) {
     (void)state;
@@ -193,6 +236,7 @@ int main(void) {
         cmocka_unit_test(a_run_is_what_single_reads_give),
         cmocka_unit_test(a_run_of_nothing_is_no_run),
         cmocka_unit_test(a_run_crosses_laps_and_stops_where_a_replay_ends),
+        cmocka_unit_test(a_run_passes_larger_cells_and_stops_before_what_is_rare),
         cmocka_unit_test(what_runs_read_is_counted),
     };
     seed = random_seed();

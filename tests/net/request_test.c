@@ -292,7 +292,9 @@ static void test_admin_routes_are_only_on_their_listener(void **state) {
     struct rig rig;
     struct rig_options options = {.admin = true, .server = {.token = "0123456789abcdef"}};
     rig_open(&rig, &options);
-    assert_int_equal(answer_of(rig_ask(&rig, PUT_S), 0).status, 405);
+    struct answer answer = answer_of(rig_ask(&rig, PUT_S), 0);
+    assert_int_equal(answer.status, 405);
+    assert_true(answer_has(&answer, "Allow: GET, HEAD"));
     assert_int_equal(answer_of(rig_ask(&rig, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"), 0).status, 404);
     struct simulated_peer *admin = simulated_connect(rig.backend, rig.admin_listener);
     rig_feed(admin, PUT_S "PUT /sessions/s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer 0123456789abcdef\r\n\r\n");

@@ -193,6 +193,18 @@ static void test_the_token_is_wanted_as_a_whole(void **state) {
     CHECK_ALL(&options, cases);
 }
 
+static void test_a_publish_is_answered_with_its_id(void **state) {
+    (void)state;
+    struct rig rig;
+    rig_open(&rig, NULL);
+    struct answer answer = ask(&rig, "POST /sessions/s/events", "", "x");
+    assert_int_equal(answer.status, 201);
+    assert_true(answer.body_length > 12);
+    assert_memory_equal(answer.body, "{\"id\":\"", 7);
+    assert_memory_equal(answer.body + answer.body_length - 5, ".1\"}\n", 5);
+    rig_close(&rig);
+}
+
 static void test_a_wrong_method_is_told_the_right_ones(void **state) {
     (void)state;
     struct rig rig;
@@ -296,6 +308,7 @@ int main(void) {
         cmocka_unit_test(test_limits_of_the_engine_have_answers_of_their_own),
         cmocka_unit_test(test_foreign_pages_may_not_change_anything),
         cmocka_unit_test(test_the_token_is_wanted_as_a_whole),
+        cmocka_unit_test(test_a_publish_is_answered_with_its_id),
         cmocka_unit_test(test_a_wrong_method_is_told_the_right_ones),
         cmocka_unit_test(test_an_id_may_come_as_a_parameter),
         cmocka_unit_test(test_a_stream_is_not_begun_while_draining),
